@@ -1,0 +1,211 @@
+"""The verifier: named checks that a complete operator has to pass (design 2.2).
+
+A check is a row of `CHECKS`; each returns the problems it sees. Limits of a spec (steps, weights,
+FLOPs, ...) are checked in `syno.space`, what cannot be built at all in `syno.ir.steps`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from syno.ir.coord import Coord
+from syno.ir.errors import OperatorError, SizeError
+from syno.ir.operator import Index, Operator
+from syno.ir.semantics import evaluate
+from syno.ir.size import Size
+from syno.ir.steps import Step, steps
+from syno.ir.text import format_coord, leaf_names
+
+Bindings = tuple[Mapping[str, int], ...]
+_LARGEST_IMAGE = 2_000_000
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One broken rule: the name of the check and a sentence for people."""
+
+    check: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """One row of the verifier."""
+
+    name: str
+    rule: str
+    find: Callable[[Operator, Bindings], list[str]]
+
+
+def verify(op: Operator, bindings: Iterable[Mapping[str, int]] = ()) -> tuple[Problem, ...]:
+    """Return every problem of `op`, under every binding where a check needs numbers."""
+    bound = tuple(bindings)
+    found: list[Problem] = []
+    for check in CHECKS:
+        found += [Problem(check.name, message) for message in check.find(op, bound)]
+        if found and check.name == "sizes":
+            break  # the other checks evaluate sizes
+    return tuple(found)
+
+
+def check(op: Operator, bindings: Iterable[Mapping[str, int]] = ()) -> None:
+    """Raise OperatorError with the first problem of `op`, if it has one."""
+    problems = verify(op, bindings)
+    if problems:
+        raise OperatorError(f"{problems[0].message}\n  in: {op}")
+
+
+def _sizes(op: Operator, bindings: Bindings) -> list[str]:
+    found: list[str] = []
+    nodes = list(dict.fromkeys(n for top in op.coordinates for n in top.walk()))
+    names = leaf_names(op)
+    for sizes in bindings:
+        try:
+            op.input_shape(sizes), op.output_shape(sizes)
+            for node in nodes:
+                problem = _size_problem(node, sizes)
+                if problem:
+                    found.append(f"{format_coord(node, names)}: {problem}")
+        except SizeError as error:
+            found.append(str(error))
+    return list(dict.fromkeys(found))
+
+
+def _size_problem(node: Coord, sizes: Mapping[str, int]) -> str | None:
+    """Return what is wrong with the sizes of one coordinate under one binding."""
+    length = node.size.evaluate(sizes)
+    arg = node.arg.evaluate(sizes) if isinstance(node.arg, Size) else node.arg
+    if node.op == "reduce" and length == 1:
+        return "a reduction of size 1 sums nothing."
+    if node.op == "quotient" and not (arg != 1 and length > 1):
+        return f"the block {node.arg} is {arg}: it has to lie between 1 and the size, exclusive."
+    if node.op == "remainder":
+        whole = node.args[0].size.evaluate(sizes)
+        (node.args[0].size / node.size).evaluate(sizes)
+        if not 1 < length < whole:
+            return f"the block {node.arg} is {length}: it has to lie between 1 and {whole}."
+    if node.op == "shift" and isinstance(node.arg, int) and node.arg % length == 0:
+        return f"a shift by {arg} on a size of {length} moves nothing."
+    if node.op == "stride" and arg == 1:
+        return "a stride of 1 skips nothing."
+    if node.op == "unfold":
+        window = node.args[1].size.evaluate(sizes)
+        if not 1 < window <= length:
+            return f"the window has size {window}: it has to lie between 1 and {length}."
+    return None
+
+
+def _reductions(op: Operator, _bindings: Bindings) -> list[str]:
+    """Every reduction reaches the input or ties two weights."""
+    found, names = [], leaf_names(op)
+    for step in steps(op):
+        for coord in _dropped(step):
+            weights = sum(coord in s.consumes for s in steps(op) if s.primitive == "contract")
+            if weights < 2 and all(leaf.op == "reduce" for leaf in coord.leaves()):
+                found.append(
+                    f"The reduction {format_coord(coord, names)} reaches neither the input nor "
+                    "two weights: it merely scales the result. Read x with it, or remove it."
+                )
+    return found
+
+
+def _dropped(step: Step) -> Index:
+    if step.primitive not in ("contract", "expand"):
+        return ()
+    return tuple(coord for coord in step.consumes if coord not in step.yields)
+
+
+def _repetition(op: Operator, _bindings: Bindings) -> list[str]:
+    """Every output coordinate matters."""
+    names = leaf_names(op)
+    return [
+        f"Neither x nor a weight is read with {format_coord(coord, names)}: the output merely "
+        "repeats along it. Use it, or shrink the output."
+        for step in steps(op)
+        if step.primitive == "expand"
+        for coord in step.consumes
+        if any(leaf.op == "output" for leaf in coord.leaves())
+    ]
+
+
+def _absorbed(op: Operator, _bindings: Bindings) -> list[str]:
+    """No weight is indexed by a function of another weight's index."""
+    found = []
+    for one, small in enumerate(op.weights):
+        for two, large in enumerate(op.weights):
+            same = set(small) == set(large)
+            if one != two and (not same or one > two) and _covers(large, small):
+                found.append(
+                    f"w{two + 1} absorbs w{one + 1}: whatever indexes w{one + 1} also indexes "
+                    f"w{two + 1}, so their product is one weight. Remove w{one + 1}."
+                )
+    return found
+
+
+def _covers(large: Index, small: Index) -> bool:
+    return all(_follows(coord, set(large)) for coord in small)
+
+
+def _follows(coord: Coord, known: set[Coord]) -> bool:
+    """Tell whether the value of `coord` follows from the values of `known`."""
+    if coord in known:
+        return True
+    return bool(coord.args) and all(_follows(each, known) for each in coord.args)
+
+
+def _influence(op: Operator, bindings: Bindings) -> list[str]:
+    """Every input element can influence some output element."""
+    names = leaf_names(op)
+    return [
+        f"x is read with {format_coord(coord, names)}, which skips elements: a stride needs a "
+        "window above it, at least as wide as the stride."
+        for coord in op.data
+        if not _onto(coord, bindings)
+    ]
+
+
+def _onto(coord: Coord, bindings: Bindings) -> bool:
+    """Tell whether `coord` takes every value of [0, size)."""
+    if coord.op == "stride":
+        return False
+    if coord.op == "unfold" and not _onto(coord.args[0], bindings):
+        return bool(bindings) and all(_image_is_full(coord, sizes) for sizes in bindings)
+    bases = coord.args[:1] if coord.op == "unfold" else coord.args
+    return all(_onto(each, bindings) for each in bases)
+
+
+def _image_is_full(coord: Coord, sizes: Mapping[str, int]) -> bool:
+    leaves = coord.leaves()
+    lengths = [leaf.size.evaluate(sizes) for leaf in leaves]
+    if np.prod(lengths, dtype=np.float64) > _LARGEST_IMAGE:
+        raise SizeError(
+            f"Checking which elements {coord.key} reads would take more than {_LARGEST_IMAGE} "
+            "values; verify it under smaller sizes."
+        )
+    grid = np.meshgrid(*(np.arange(n) for n in lengths), indexing="ij")
+    index, inside = evaluate(coord, dict(zip(leaves, grid, strict=True)), sizes)
+    return len(np.unique(index[inside])) == coord.size.evaluate(sizes)
+
+
+def _constant_weights(op: Operator, _bindings: Bindings) -> list[str]:
+    """Every weight is indexed by something."""
+    return [
+        f"w{number} has no index: it is one number that scales everything. Remove it."
+        for number, index in enumerate(op.weights, start=1)
+        if not index
+    ]
+
+
+CHECKS: tuple[Check, ...] = (
+    Check("sizes", "every size is a positive integer and fits its primitive", _sizes),
+    Check("reductions", "every reduction reaches the input or ties two weights", _reductions),
+    Check("repetition", "every output coordinate matters", _repetition),
+    Check("weights", "every weight is indexed by something", _constant_weights),
+    Check("absorbed", "no weight is a function of another weight's index", _absorbed),
+    Check("influence", "every input element can influence the output", _influence),
+)
+
+__all__ = ["CHECKS", "Check", "Problem", "check", "verify"]
