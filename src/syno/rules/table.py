@@ -1,0 +1,226 @@
+"""Exact rules: spellings that have an equal, simpler one. Standing in the table is being tested.
+
+A rule is data: the index formula before and after, the sizes of its iterators and a side condition.
+`prove` evaluates both sides over all small sizes. Rules marked `built_in` are applied by the
+constructors of `syno.ir.coord`, so that their left side never exists; the others reject a newly made
+coordinate, because an equal operator is reached without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from syno.ir.coord import Coord, output, reduce
+from syno.ir.grammar import Reader
+from syno.ir.index import Scope, read_index
+from syno.ir.size import Size
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One exact rule.
+
+    `iterators` gives each name its size; names starting with `r` match only bare reductions.
+    `unseen` restricts the rule to states in which no weight has seen a part of what it replaces.
+    `after` is empty where the proof is an argument: the sum over a bijection of a reduction.
+    """
+
+    name: str
+    before: str
+    after: str
+    iterators: Mapping[str, str]
+    reason: str
+    unseen: bool = False
+    built_in: bool = False
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "quotient of quotient",
+        "(i // B) // C",
+        "i // (B*C)",
+        {"i": "B*C*D"},
+        "a block of blocks is a larger block",
+        built_in=True,
+    ),
+    Rule(
+        "remainder of remainder",
+        "(i % (B*C)) % B",
+        "i % B",
+        {"i": "B*C*D"},
+        "the place in a small block ignores larger ones",
+        built_in=True,
+    ),
+    Rule(
+        "quotient of remainder",
+        "(i % (B*C)) // B",
+        "(i // B) % C",
+        {"i": "B*C*D"},
+        "the middle digits can be cut from either end",
+        built_in=True,
+    ),
+    Rule(
+        "split of split",
+        "(i*B + j)*C + l",
+        "i*(B*C) + (j*C + l)",
+        {"i": "G", "j": "B", "l": "C"},
+        "digits join in either order",
+        built_in=True,
+    ),
+    Rule(
+        "quotient of split", "(i*B + j) // B", "i", {"i": "G", "j": "B"}, "merge undoes split"
+    ),
+    Rule(
+        "remainder of split", "(i*B + j) % B", "j", {"i": "G", "j": "B"}, "merge undoes split"
+    ),
+    Rule(
+        "quotient of split below",
+        "(i*(B*C) + j) // C",
+        "i*B + j // C",
+        {"i": "G", "j": "B*C"},
+        "merge the low part first, then split",
+    ),
+    Rule(
+        "remainder of split below",
+        "(i*(B*C) + j) % C",
+        "j % C",
+        {"i": "G", "j": "B*C"},
+        "the high part does not reach the low digits",
+    ),
+    Rule(
+        "quotient of split above",
+        "(i*B + j) // (B*C)",
+        "i // C",
+        {"i": "C*D", "j": "B"},
+        "the low part does not reach the high digits",
+    ),
+    Rule(
+        "remainder of split above",
+        "(i*B + j) % (B*C)",
+        "(i % C)*B + j",
+        {"i": "C*D", "j": "B"},
+        "merge the high part first, then split",
+    ),
+    Rule(
+        "split of merge",
+        "(i // B)*B + i % B",
+        "i",
+        {"i": "B*C"},
+        "split undoes merge",
+        unseen=True,
+    ),
+    Rule(
+        "shift of shift",
+        "((i + 1) % N + 1) % N",
+        "(i + 2) % N",
+        {"i": "N"},
+        "two shifts are one",
+    ),
+    Rule("stride of stride", "B*(C*i)", "(B*C)*i", {"i": "N"}, "two strides are one"),
+    Rule("quotient of stride", "(B*i) // B", "i", {"i": "N"}, "merge undoes stride"),
+    Rule(
+        "shift of reduction",
+        "(r + 1) % N",
+        "",
+        {"r": "N"},
+        "a sum does not change when its terms are renumbered; weights that see r are relabelled",
+    ),
+    Rule(
+        "quotient of reduction",
+        "r // B",
+        "",
+        {"r": "B*C"},
+        "a sum over r is a sum over its two digits: two reductions",
+    ),
+    Rule(
+        "remainder of reduction",
+        "r % B",
+        "",
+        {"r": "B*C"},
+        "a sum over r is a sum over its two digits: two reductions",
+    ),
+    Rule(
+        "split of reductions",
+        "ra*B + rb",
+        "",
+        {"ra": "G", "rb": "B"},
+        "two sums that always travel together are one sum",
+        unseen=True,
+    ),
+)
+
+
+def pattern(rule: Rule) -> Coord:
+    """Return the left side of `rule` as a coordinate over its symbols."""
+    leaves = {
+        name: (reduce if name.startswith("r") else output)(place, Size.parse(size))
+        for place, (name, size) in enumerate(rule.iterators.items())
+    }
+    return read_index(Reader(rule.before).sum(), Scope(leaves), rule.before)
+
+
+def rejects(coord: Coord, seen: Collection[Coord] = ()) -> Rule | None:
+    """Return the exact rule that gives `coord` a simpler spelling, or None.
+
+    `seen` holds the coordinates that index weights: a rule marked `unseen` is void where one of them
+    lies inside `coord`.
+    """
+    for rule in _matching(coord):
+        inside = set(coord.walk()) if rule.unseen else ()
+        if not any(each in inside for each in seen):
+            return rule
+    return None
+
+
+_MATCHES: dict[Coord, tuple[Rule, ...]] = {}
+_PATTERNS: list[tuple[Rule, Coord]] = []
+
+
+def _matching(coord: Coord) -> tuple[Rule, ...]:
+    if not _PATTERNS:
+        _PATTERNS.extend((rule, pattern(rule)) for rule in RULES if not rule.built_in)
+    if coord not in _MATCHES:
+        _MATCHES[coord] = tuple(rule for rule, left in _PATTERNS if _match(left, coord, {}, {}))
+    return _MATCHES[coord]
+
+
+def _match(
+    left: Coord, coord: Coord, coords: dict[Coord, Coord], sizes: dict[str, Size]
+) -> bool:
+    """Match the pattern `left`, binding its iterators and its symbols."""
+    if not left.args:
+        if left.op == "reduce" and coord.op != "reduce":
+            return False
+        if coords.setdefault(left, coord) is not coord:
+            return False
+        return _bind_size(left.size, coord.size, sizes)
+    if left.op != coord.op or len(left.args) != len(coord.args):
+        return False
+    if isinstance(left.arg, Size) and isinstance(coord.arg, Size):
+        _bind_size(left.arg, coord.arg, sizes)
+    pairs = zip(left.args, coord.args, strict=True)
+    if not all(_match(one, two, coords, sizes) for one, two in pairs):
+        return False
+    return not isinstance(left.arg, Size) or _bind_size(left.arg, coord.arg, sizes)
+
+
+def _bind_size(left: Size, actual: object, sizes: dict[str, Size]) -> bool:
+    """Bind the one unknown symbol of `left`, or compare; products of unknowns pass for now."""
+    if not isinstance(actual, Size):
+        return False
+    unknown = [name for name in left.exponents if name not in sizes]
+    rest = actual
+    for name, power in left.exponents.items():
+        if name in sizes:
+            rest = rest / sizes[name] ** power
+    if not unknown:
+        return rest.packed == 0
+    if len(unknown) == 1 and left.exponents[unknown[0]] == 1:
+        if rest.packed == 0:
+            return False
+        sizes[unknown[0]] = rest
+    return all(power > 0 for power in rest.exponents.values()) or len(unknown) == 1
+
+
+__all__ = ["RULES", "Rule", "pattern", "rejects"]

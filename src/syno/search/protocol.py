@@ -1,0 +1,60 @@
+"""What a strategy sees, and what a strategy is. Nothing else of ours is imported here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from syno.search.outcome import Outcome
+
+State = Any
+"""A state of the space: hashable, equal when the same."""
+
+
+class Move(Protocol):
+    """One move: hashable, with the name of its primitive for the choice in two levels."""
+
+    @property
+    def primitive(self) -> str:
+        """Name of the primitive; `finish` for the move that completes a candidate."""
+
+
+class Space(Protocol):
+    """A graph of states whose ends are candidates."""
+
+    def root(self) -> State:
+        """Return the first state."""
+
+    def moves(self, state: State) -> Sequence[Any]:
+        """Return the legal moves; none for a finished or a dead state."""
+
+    def apply(self, state: State, move: Any) -> State:
+        """Return the state after `move`."""
+
+    def result(self, state: State) -> Hashable | None:
+        """Return the candidate of a finished state, None for any other."""
+
+
+class Strategy(Protocol):
+    """A search strategy: it is asked for candidates and told what became of them."""
+
+    def ask(self) -> Any | None:
+        """Return a candidate never asked before; None when no further one was found."""
+
+    def tell(self, candidate: Any, outcome: Outcome) -> None:
+        """Learn from the outcome of a candidate, asked here or in an earlier run."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What every strategy is made of.
+
+    `reward` maps an outcome to [0, 1]; `patience` is the number of rollouts without a new candidate
+    after which `ask` gives up.
+    """
+
+    space: Space
+    reward: Callable[[Outcome], float]
+    seed: int = 0
+    patience: int = 2_000

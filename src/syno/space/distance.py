@@ -1,0 +1,151 @@
+"""Shape distance: a lower bound on the steps from a state to the input shape (design section 4).
+
+It sees sizes only, so that it is memoized on the multiset of current sizes and the merges left.
+Each input dimension is made from a group of coordinates: splits multiply them, windows are unfolded
+onto them, and a missing factor costs a reduction (and a split). What is in no group is dropped by
+contractions. Merges are tried one after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import combinations
+
+from syno.ir.size import Size
+from syno.space.spec import Spec
+
+INFINITE = 10**6
+Abstract = tuple[tuple[int, bool], ...]
+"""Current coordinates as (packed size, is an untied reduction), sorted."""
+
+
+class Distance:
+    """The distance to one spec's input, memoized over the whole search."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        fixed = {Size.symbol(name) for name in spec.fixed}
+        self.targets = tuple(size.packed for size in spec.input_sizes if size not in fixed)
+        self._blocks = tuple(size.packed for size in spec.block_sizes)
+        self._known: dict[tuple[Abstract, int, int], int] = {}
+        self._groups: dict[tuple[tuple[int, ...], int], list[tuple[int, int]]] = {}
+        self._costs: dict[tuple[tuple[int, ...], int], int] = {}
+        self._masks: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
+
+    def __call__(self, coords: Iterable[tuple[int, bool]], merges: int, weights: int) -> int:
+        """Return a lower bound on the steps needed from `coords`.
+
+        Each is (packed size, is a reduction that no weight has seen); `merges` and `weights` say how
+        many of each may still be used. Never above the truth; INFINITE where the input shape is out of
+        reach.
+        """
+        key = (tuple(sorted(coords)), merges, weights)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = self._search(*key)
+        return found
+
+    def _search(self, coords: Abstract, merges: int, weights: int) -> int:
+        best = self._without_merge(coords, weights)
+        if merges > 0 and best > 1:
+            for child in self._merged(coords):
+                best = min(best, 1 + self(child, merges - 1, weights))
+        return best
+
+    def _merged(self, coords: Abstract) -> Iterator[Abstract]:
+        for place, (size, untied) in enumerate(coords):
+            if coords[place] in coords[:place]:
+                continue
+            for block in self._blocks:
+                high = size - block
+                if block != size and self.spec.is_legal(Size(high)):
+                    rest = (*coords[:place], *coords[place + 1 :])
+                    yield (*rest, (high, untied), (block, untied))
+
+    def _without_merge(self, coords: Abstract, weights: int) -> int:
+        sizes = tuple(size for size, _ in coords)
+        untied = sum(1 << place for place, (_, flag) in enumerate(coords) if flag)
+        options = [self._options(sizes, target) for target in self.targets]
+        best = INFINITE
+
+        def choose(place: int, free: int, cost: int) -> None:
+            nonlocal best
+            if place == len(options):
+                best = min(best, cost + self._drop(free.bit_count(), bool(free & untied), weights))
+                return
+            for mask, price in options[place]:
+                if cost + price >= best:
+                    return
+                if mask & free == mask:
+                    choose(place + 1, free & ~mask, cost + price)
+
+        choose(0, (1 << len(sizes)) - 1, 0)
+        return best
+
+    def _drop(self, count: int, has_untied: bool, weights: int) -> int:
+        """Return the steps that get rid of `count` coordinates: contractions, or expands.
+
+        A reduction that no weight has seen takes two: one weight to tie it, another to keep it.
+        """
+        limits = self.spec.limits
+        if count == 0:
+            return 0
+        needed = max(-(-count // limits.outer), 2 if has_untied else 1)
+        if needed <= weights:
+            return needed
+        if has_untied and weights < 2:
+            return INFINITE
+        left = count - weights * limits.outer
+        return weights + left if left <= limits.expands else INFINITE
+
+    def _options(self, sizes: tuple[int, ...], target: int) -> list[tuple[int, int]]:
+        """Return (mask of coordinates, steps) for every group that can become `target`."""
+        key = (sizes, target)
+        if key not in self._groups:
+            costs = enumerate(self._group_cost(group, target) for group in self._subsets(sizes))
+            found = [(mask, cost) for mask, cost in costs if cost < INFINITE]
+            self._groups[key] = sorted(found, key=lambda item: item[1])
+        return self._groups[key]
+
+    def _subsets(self, sizes: tuple[int, ...]) -> list[tuple[int, ...]]:
+        """Return the sub-multisets of `sizes`, at the place of their mask."""
+        if sizes not in self._masks:
+            found: list[tuple[int, ...]] = [()]
+            for size in sizes:
+                found += [(*group, size) for group in found]
+            self._masks[sizes] = found
+        return self._masks[sizes]
+
+    def _group_cost(self, group: tuple[int, ...], target: int) -> int:
+        """Return the steps that make `target` of exactly the sizes in `group`, which are sorted."""
+        key = (group, target)
+        found = self._costs.get(key)
+        if found is None:
+            found = self._costs[key] = self._cheapest(group, target)
+        return found
+
+    def _cheapest(self, group: tuple[int, ...], target: int) -> int:
+        small = [i for i, size in enumerate(group) if self.spec.is_small(Size(size))]
+        best = INFINITE
+        for count in range(min(len(small), self.spec.limits.unfolds) + 1):
+            for windows in combinations(small, count):
+                base = [size for i, size in enumerate(group) if i not in windows]
+                best = min(best, count + self._base_cost(base, target))
+        return best
+
+    def _base_cost(self, base: list[int], target: int) -> int:
+        missing = target - sum(base)
+        if missing == 0:
+            return max(len(base) - 1, 0)
+        factor = Size(missing)
+        if not self._can_add(factor):
+            return INFINITE
+        if not base:
+            return 1
+        by_stride = self.spec.limits.strides > 0 and self.spec.is_small(factor)
+        return len(base) - 1 + (1 if by_stride else 2)
+
+    def _can_add(self, missing: Size) -> bool:
+        """Tell whether reductions may contribute the factor `missing`."""
+        values = self.spec.values(missing)
+        return values is not None and all(value > 1 for value in values)

@@ -1,0 +1,172 @@
+"""Candidate moves of a state, before distance and taste: one generator for each primitive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import combinations, permutations
+
+from syno.ir.coord import Coord, merge, reduce, shift, split, stride, unfold
+from syno.ir.operator import Index, normal_index
+from syno.ir.size import product
+from syno.space.spec import Spec
+from syno.space.state import Move, State
+
+
+def candidates(
+    spec: Spec, state: State, weighable: frozenset[Coord] | None = None
+) -> Iterator[Move]:
+    """Yield every move that the sizes and the budgets of the primitives allow.
+
+    Weights are indexed by coordinates in `weighable` alone; by any, if it is not given.
+    """
+    limits = spec.limits
+    budgets = {
+        "reduce": limits.reductions,
+        "contract": limits.weights,
+        "unfold": limits.unfolds,
+        "split": limits.splits,
+        "merge": limits.merges,
+        "shift": limits.shifts,
+        "stride": limits.strides,
+        "expand": limits.expands,
+    }
+    coords = sorted(state.coords, key=lambda coord: coord.key)
+    for primitive, generate in GENERATORS.items():
+        if state.count(primitive) < budgets[primitive]:
+            chosen = coords
+            if primitive == "contract" and weighable is not None:
+                chosen = [coord for coord in coords if coord in weighable]
+            yield from generate(spec, state, chosen)
+
+
+def after(state: State, move: Move) -> State:
+    """Return the state that `move` leads to; `finish` is the business of the space."""
+    left = state.coords - set(move.operands)
+    weights = state.weights
+    if move.primitive == "contract":
+        weights = weights | {_index(move.operands)}
+    return State(
+        frozenset(left | set(made(move))), weights, state.counting(move.primitive), None
+    )
+
+
+def made(move: Move) -> Index:
+    """Return the coordinates that `move` yields."""
+    operands, arg = move.operands, move.arg
+    match move.primitive:
+        case "reduce" | "contract":
+            return move.inner
+        case "expand":
+            return ()
+        case "split":
+            return (split(*operands),)
+        case "unfold":
+            return (unfold(*operands),)
+    if move.primitive == "shift" and isinstance(arg, int):
+        return (shift(operands[0], arg),)
+    assert arg is not None and not isinstance(arg, int)
+    if move.primitive == "stride":
+        return (stride(operands[0], arg),)
+    return merge(operands[0], arg)
+
+
+def _index(operands: Index) -> Index:
+    return tuple(sorted(normal_index(operands), key=lambda coord: coord.key))
+
+
+def _reduces(spec: Spec, state: State, _coords: list[Coord]) -> Iterator[Move]:
+    """Reductions of one size are numbered in the order they appear: they are interchangeable."""
+    used = [leaf for leaf in _leaves(state) if leaf.op == "reduce"]
+    for place, size in enumerate(spec.reduction_sizes):
+        same = sum(leaf.size is size for leaf in used)
+        leaf = reduce(place * 16 + same, size)
+        yield Move("reduce", (), size, (leaf,))
+
+
+def _leaves(state: State) -> set[Coord]:
+    tops = [*state.coords, *(coord for index in state.weights for coord in index)]
+    return {leaf for top in tops for leaf in top.leaves()}
+
+
+def _contracts(spec: Spec, state: State, coords: list[Coord]) -> Iterator[Move]:
+    for count in range(1, len(coords) + 1):
+        for chosen in combinations(coords, count):
+            if _says_nothing_new(state, chosen) or not _is_large(spec, chosen):
+                continue
+            for dropped in range(min(spec.limits.outer, count) + 1):
+                for outer in combinations(chosen, dropped):
+                    if _may_drop(state, outer):
+                        inner = tuple(coord for coord in chosen if coord not in outer)
+                        yield Move("contract", chosen, None, inner)
+
+
+def _is_large(spec: Spec, chosen: Index) -> bool:
+    """Tell whether a weight indexed by `chosen` has enough entries under every binding."""
+    values = spec.values(product([coord.size for coord in chosen]))
+    return values is not None and min(values) >= spec.limits.weight_parameters
+
+
+def _says_nothing_new(state: State, chosen: Index) -> bool:
+    """Tell whether one of two weights would absorb the other."""
+    new = set(_index(chosen))
+    return any(new <= set(index) or new >= set(index) for index in state.weights)
+
+
+def _may_drop(state: State, outer: Index) -> bool:
+    """A reduction that leaves the data has to stay in another weight, or it was for nothing."""
+    return all(
+        any(coord in index for index in state.weights)
+        for coord in normal_index(outer)
+        if all(leaf.op == "reduce" for leaf in coord.leaves())
+    )
+
+
+def _unfolds(spec: Spec, _state: State, coords: list[Coord]) -> Iterator[Move]:
+    for base, window in permutations(coords, 2):
+        if spec.is_small(window.size) and not spec.is_small(base.size):
+            yield Move("unfold", (base, window))
+
+
+def _splits(spec: Spec, _state: State, coords: list[Coord]) -> Iterator[Move]:
+    for high, low in permutations(coords, 2):
+        if spec.is_legal(high.size * low.size):
+            yield Move("split", (high, low))
+
+
+def _merges(spec: Spec, _state: State, coords: list[Coord]) -> Iterator[Move]:
+    for coord in coords:
+        for block in spec.block_sizes:
+            if block is not coord.size and spec.is_legal(coord.size / block):
+                yield Move("merge", (coord,), block)
+
+
+def _shifts(spec: Spec, _state: State, coords: list[Coord]) -> Iterator[Move]:
+    for coord in coords:
+        values = spec.values(coord.size) or (1,)
+        for distance in spec.shifts:
+            if all(distance % value for value in values):
+                yield Move("shift", (coord,), distance)
+
+
+def _strides(spec: Spec, _state: State, coords: list[Coord]) -> Iterator[Move]:
+    for coord in coords:
+        for step in spec.reduction_sizes:
+            if spec.is_small(step) and spec.is_legal(step * coord.size):
+                yield Move("stride", (coord,), step)
+
+
+def _expands(_spec: Spec, _state: State, coords: list[Coord]) -> Iterator[Move]:
+    for coord in coords:
+        yield Move("expand", (coord,))
+
+
+GENERATORS: dict[str, Callable[[Spec, State, list[Coord]], Iterator[Move]]] = {
+    "reduce": _reduces,
+    "contract": _contracts,
+    "unfold": _unfolds,
+    "split": _splits,
+    "merge": _merges,
+    "shift": _shifts,
+    "stride": _strides,
+    "expand": _expands,
+}

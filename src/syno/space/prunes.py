@@ -1,0 +1,116 @@
+"""Prunes: taste, never called canonical. Each has a name, a reason, a switch and a counter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from syno.ir.coord import Coord
+from syno.space.spec import Spec
+from syno.space.state import Move, State
+
+
+@dataclass(frozen=True)
+class Prune:
+    """One row: `rejects(spec, state, move)` says that the move is not to our taste."""
+
+    name: str
+    reason: str
+    rejects: Callable[[Spec, State, Move], bool]
+
+
+def _is_position(spec: Spec, coord: Coord) -> bool:
+    """Tell whether the coordinate moves over a dimension that keeps its place (H, W, T)."""
+    return any(leaf.op == "output" and leaf.size in spec.kept_sizes for leaf in coord.leaves())
+
+
+def _weight_on_position(spec: Spec, _state: State, move: Move) -> bool:
+    return move.primitive == "contract" and any(_is_position(spec, c) for c in move.operands)
+
+
+def _wide_window(spec: Spec, _state: State, move: Move) -> bool:
+    if move.primitive != "unfold":
+        return False
+    base, window = (spec.values(each.size) for each in move.operands)
+    return base is None or window is None or any(2 * w > b for b, w in zip(base, window, strict=True))
+
+
+def _even_window(spec: Spec, _state: State, move: Move) -> bool:
+    if move.primitive != "unfold":
+        return False
+    values = spec.values(move.operands[1].size)
+    return values is None or any(value % 2 == 0 for value in values)
+
+
+def _window_over_channels(spec: Spec, _state: State, move: Move) -> bool:
+    return move.primitive == "unfold" and not _is_position(spec, move.operands[0])
+
+
+def _window_moves(spec: Spec, _state: State, move: Move) -> bool:
+    return move.primitive == "unfold" and any(
+        leaf.op == "output" for leaf in move.operands[1].leaves()
+    )
+
+
+def _shifted_channels(spec: Spec, _state: State, move: Move) -> bool:
+    return move.primitive == "shift" and not _is_position(spec, move.operands[0])
+
+
+def _mixed_split(spec: Spec, _state: State, move: Move) -> bool:
+    if move.primitive != "split":
+        return False
+    places = [_is_position(spec, coord) for coord in move.operands]
+    return any(places)
+
+
+def _split_beyond_input(spec: Spec, _state: State, move: Move) -> bool:
+    if move.primitive != "split":
+        return False
+    made = move.operands[0].size * move.operands[1].size
+    return not any(size is made or spec.is_legal(size / made) for size in spec.input_sizes)
+
+
+def _cut_position(spec: Spec, _state: State, move: Move) -> bool:
+    return move.primitive == "merge" and _is_position(spec, move.operands[0])
+
+
+PRUNES: tuple[Prune, ...] = (
+    Prune(
+        "weight-on-position",
+        "a weight that depends on the place in the image does not share what it learns",
+        _weight_on_position,
+    ),
+    Prune("wide-window", "a window wider than half of its dimension mostly reads zeros", _wide_window),
+    Prune("even-window", "an even window is off centre and moves the image", _even_window),
+    Prune("window-over-channels", "the order of channels means nothing", _window_over_channels),
+    Prune("window-of-output", "a window slides along sums, not along an output", _window_moves),
+    Prune("shifted-channels", "the order of channels means nothing", _shifted_channels),
+    Prune(
+        "position-in-split",
+        "a place and another coordinate in one dimension mix rows with channels",
+        _mixed_split,
+    ),
+    Prune("cut-position", "blocks of places break neighbourhoods apart", _cut_position),
+)
+
+
+@dataclass
+class Taste:
+    """The prunes that are switched on, and how often each has fired."""
+
+    prunes: tuple[Prune, ...] = PRUNES
+    fired: dict[str, int] = field(default_factory=dict)
+
+    @staticmethod
+    def without(names: Iterable[str]) -> Taste:
+        """Return all prunes but those in `names`."""
+        off = set(names)
+        return Taste(tuple(each for each in PRUNES if each.name not in off))
+
+    def rejects(self, spec: Spec, state: State, move: Move) -> Prune | None:
+        """Return the first prune that rejects `move`, and count it."""
+        for prune in self.prunes:
+            if prune.rejects(spec, state, move):
+                self.fired[prune.name] = self.fired.get(prune.name, 0) + 1
+                return prune
+        return None

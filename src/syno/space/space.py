@@ -1,0 +1,192 @@
+"""The space of one spec: legal moves, guided by the distance, pruned by rules and taste.
+
+It offers the protocol that every strategy of `syno.search` sees: `root`, `moves`, `apply`, `result`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import permutations
+from math import prod
+
+from syno.ir.coord import Coord, output
+from syno.ir.errors import OperatorError, SpecError
+from syno.ir.operator import Index, Operator
+from syno.ir.size import Size
+from syno.ir.steps import Step, steps
+from syno.ir.verify import verify
+from syno.rules import rejects
+from syno.space.distance import INFINITE, Distance
+from syno.space.moves import after, candidates, made
+from syno.space.prunes import Taste
+from syno.space.spec import Binding, Spec
+from syno.space.state import COUNTED, Move, State
+
+
+class SynthesisSpace:
+    """States and moves of one spec; `exact_rules` and `guided` are switches for experiments."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        taste: Taste | None = None,
+        *,
+        exact_rules: bool = True,
+        guided: bool = True,
+    ) -> None:
+        self.spec = spec
+        self.taste = taste if taste is not None else Taste()
+        self.exact_rules = exact_rules
+        self.guided = guided
+        self.distance = Distance(spec)
+        self.fixed = {Size.symbol(name) for name in spec.fixed}
+        self._finished: dict[State, tuple[Move, ...]] = {}
+        self._verified: dict[Operator, bool] = {}
+
+    def root(self) -> State:
+        """Return the state before the first step: one iterator for each free output dimension."""
+        sizes = enumerate(self.spec.output_sizes)
+        leaves = [output(i, size) for i, size in sizes if size not in self.fixed]
+        return State(frozenset(leaves), frozenset(), (0,) * len(COUNTED))
+
+    def moves(self, state: State) -> list[Move]:
+        """Return the legal moves of `state`, finishing moves first; none for a finished state."""
+        if state.operator is not None:
+            return []
+        found = list(self.finishing(state))
+        if state.steps < self.spec.limits.steps:
+            weighable = frozenset(c for c in state.coords if self._may_weigh(state, c))
+            moves = candidates(self.spec, state, weighable)
+            found += [move for move in moves if self.allows(state, move)]
+        return found
+
+    def _may_weigh(self, state: State, coord: Coord) -> bool:
+        """Tell whether taste lets `coord` index a weight: asked once, before sets are formed."""
+        return self.taste.rejects(self.spec, state, Move("contract", (coord,))) is None
+
+    def allows(self, state: State, move: Move) -> bool:
+        """Tell whether distance, rules and taste let `move` pass."""
+        if self.guided and self.spare(state, move) < 0:
+            return False
+        if self.exact_rules and move.primitive not in ("reduce", "contract"):
+            seen = {coord for index in state.weights for coord in index}
+            if any(rejects(coord, seen) for coord in made(move)):
+                return False
+        return self.taste.rejects(self.spec, state, move) is None
+
+    def spare(self, state: State, move: Move) -> int:
+        """Return the steps left after `move` minus the distance there; negative where it is lost."""
+        limits = self.spec.limits
+        seen = {coord for index in state.weights for coord in index}
+        if move.primitive == "contract":
+            seen.update(move.operands)
+        new = made(move)
+        kept = [coord for coord in state.coords if coord not in move.operands]
+        merges = limits.merges - state.count("merge") - (move.primitive == "merge")
+        weights = limits.weights - state.count("contract") - (move.primitive == "contract")
+        coords = [(c.size.packed, c.op == "reduce" and c not in seen) for c in (*kept, *new)]
+        distance = self.distance(coords, merges, weights)
+        return limits.steps - state.steps - 1 - distance if distance < INFINITE else -1
+
+    def apply(self, state: State, move: Move) -> State:
+        """Return the state after `move`."""
+        if move.primitive == "finish":
+            return replace(state, operator=self._operator(state, move.operands))
+        return after(state, move)
+
+    def result(self, state: State) -> Operator | None:
+        """Return the operator of a finished state."""
+        return state.operator
+
+    def finishing(self, state: State) -> tuple[Move, ...]:
+        """Return one move for each valid operator whose data coordinates are those of `state`."""
+        if state not in self._finished:
+            self._finished[state] = tuple(self._finishing(state))
+        return self._finished[state]
+
+    def _finishing(self, state: State) -> Iterator[Move]:
+        targets = [size for size in self.spec.input_sizes if size not in self.fixed]
+        coords = sorted(state.coords, key=lambda coord: coord.key)
+        if sorted(targets) != sorted(coord.size for coord in coords) or not state.steps:
+            return
+        for order in permutations(coords):
+            if all(c.size is t for c, t in zip(order, targets, strict=True)):
+                if self.is_valid(self._operator(state, order)):
+                    yield Move("finish", order)
+
+    def is_valid(self, op: Operator) -> bool:
+        """Tell whether the verifier accepts `op` under every binding and it fits the limits."""
+        if op not in self._verified:
+            self._verified[op] = self._is_valid(op)
+        return self._verified[op]
+
+    def _is_valid(self, op: Operator) -> bool:
+        problems = verify(op, self.spec.bindings)
+        if self.spec.limits.expands:
+            problems = tuple(each for each in problems if each.check != "repetition")
+        if problems:
+            return False
+        return self._fits(op)
+
+    def _fits(self, op: Operator) -> bool:
+        """Tell whether the number of parameters lies within the limits."""
+        limits = self.spec.limits
+        counts = [weight_entries(op, binding) for binding in self.spec.bindings]
+        if any(entries < limits.weight_parameters for each in counts for entries in each):
+            return False
+        return limits.parameters is None or sum(map(sum, counts)) <= limits.parameters
+
+    def _operator(self, state: State, order: Index) -> Operator:
+        free = iter(order)
+        data = [
+            output(self.spec.output_sizes.index(size), size) if size in self.fixed else next(free)
+            for size in self.spec.input_sizes
+        ]
+        weights = sorted(state.weights, key=lambda index: [coord.key for coord in index])
+        shapes = self.spec.input_sizes, self.spec.output_sizes
+        return Operator.build(*shapes, data, weights)
+
+
+def weight_entries(op: Operator, binding: Binding) -> list[int]:
+    """Return the number of entries of each weight of `op`."""
+    return [prod(shape) for shape in op.weight_shapes(binding).values()]
+
+
+def path_to(space: SynthesisSpace, op: Operator) -> list[Move]:
+    """Return legal moves of `space` from its root to `op`.
+
+    Raises OperatorError naming the first step that the space does not allow.
+    """
+    if (op.input, op.output) != (space.spec.input_sizes, space.spec.output_sizes):
+        raise OperatorError(f"The spec {space.spec.name} asks for other shapes than: {op}")
+    state, found = space.root(), []
+    names: dict[Coord, Coord] = {}
+    for step in steps(op):
+        move = _as_move(step, state, names, space)
+        if move not in space.moves(state):
+            raise OperatorError(f"The spec {space.spec.name} does not allow {move}.\n  in: {op}")
+        found.append(move)
+        state = space.apply(state, move)
+    for move in space.finishing(state):
+        if space.apply(state, move).operator is op:
+            return [*found, move]
+    raise OperatorError(f"The steps end elsewhere than in the operator.\n  in: {op}")
+
+
+def _as_move(step: Step, state: State, names: dict[Coord, Coord], space: SynthesisSpace) -> Move:
+    """Return the move of `space` that is `step`; `names` maps reductions to those of the state."""
+    renamed = tuple(coord.replace(names.get) for coord in step.consumes)
+    if step.primitive == "reduce":
+        wanted = step.yields[0].size
+        for move in candidates(space.spec, state):
+            if move.primitive == "reduce" and move.arg is wanted:
+                names[step.yields[0]] = move.inner[0]
+                return move
+        raise SpecError(f"The spec {space.spec.name} has no reduction of size {wanted}.")
+    if step.primitive == "contract":
+        operands = tuple(sorted(renamed, key=lambda coord: coord.key))
+        kept = {coord.replace(names.get) for coord in step.yields}
+        return Move("contract", operands, None, tuple(c for c in operands if c in kept))
+    arg = step.arg if step.primitive in ("merge", "shift", "stride") else None
+    return Move(step.primitive, renamed, arg)

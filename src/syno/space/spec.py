@@ -1,0 +1,171 @@
+"""What an operator has to fit: shapes, symbols, bindings and limits."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from itertools import product as cartesian
+
+from syno.ir.errors import SizeError, SpecError
+from syno.ir.size import ONE, Size, product
+
+Binding = Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits of one operator: how often each primitive may be used, and how large it may be.
+
+    `outer` bounds the coordinates that one contraction drops, `size_symbols` the symbols in a size;
+    `weight_parameters` is the least, `parameters` the most, number of entries (the former for each
+    weight under every binding, the latter in total over all bindings); None means no limit.
+    """
+
+    steps: int = 9
+    weights: int = 2
+    reductions: int = 4
+    splits: int = 2
+    merges: int = 1
+    shifts: int = 1
+    strides: int = 0
+    unfolds: int = 2
+    expands: int = 0
+    outer: int = 2
+    size_symbols: int = 3
+    weight_parameters: int = 2
+    parameters: int | None = None
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A question to the search.
+
+    `input` and `output` are shapes in text; `fixed` names output dimensions that pass untouched (the
+    batch); `coefficients` are small constants with the largest exponent that a size may give them;
+    every binding holds a value for every symbol, one binding for each place in the network.
+    `reductions` and `blocks` list the sizes offered to `reduce` and `merge`; without a list, it is
+    every primary symbol divided by coefficients and every product of coefficients.
+    """
+
+    name: str
+    input: tuple[str, ...]
+    output: tuple[str, ...]
+    coefficients: Mapping[str, int]
+    bindings: tuple[Binding, ...]
+    fixed: tuple[str, ...] = ()
+    shifts: tuple[int, ...] = (1,)
+    reductions: tuple[str, ...] | None = None
+    blocks: tuple[str, ...] | None = None
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        if not self.bindings:
+            raise SpecError(f"The spec {self.name} has no binding: give at least one, with numbers.")
+        for binding in self.bindings:
+            for size in (*self.input_sizes, *self.output_sizes):
+                _positive(self.name, size, binding)
+        for symbol in self.fixed:
+            size = Size.symbol(symbol)
+            if size not in self.input_sizes or size not in self.output_sizes:
+                raise SpecError(f"{symbol} is fixed in {self.name}, but is no dimension of both.")
+
+    @cached_property
+    def input_sizes(self) -> tuple[Size, ...]:
+        """The input shape."""
+        return tuple(Size.parse(text) for text in self.input)
+
+    @cached_property
+    def output_sizes(self) -> tuple[Size, ...]:
+        """The output shape."""
+        return tuple(Size.parse(text) for text in self.output)
+
+    @cached_property
+    def kept_sizes(self) -> frozenset[Size]:
+        """Sizes of the dimensions that input and output have in common: places, not channels."""
+        return frozenset(self.input_sizes) & frozenset(self.output_sizes)
+
+    @cached_property
+    def primaries(self) -> tuple[str, ...]:
+        """Symbols of the shapes that are neither coefficients nor fixed, by name."""
+        symbols = {name for size in (*self.input_sizes, *self.output_sizes) for name in size.symbols}
+        return tuple(sorted(symbols - set(self.coefficients) - set(self.fixed)))
+
+    @cached_property
+    def _values(self) -> dict[Size, tuple[int, ...] | None]:
+        return {}
+
+    def values(self, size: Size) -> tuple[int, ...] | None:
+        """Return the value of `size` under each binding, or None unless all are positive integers."""
+        if size not in self._values:
+            try:
+                found = tuple(size.evaluate(binding) for binding in self.bindings)
+            except SizeError:
+                found = None
+            self._values[size] = found
+        return self._values[size]
+
+    @cached_property
+    def _legal(self) -> dict[Size, bool]:
+        return {}
+
+    def is_legal(self, size: Size) -> bool:
+        """Tell whether `size` may stand in an operator: exponents within limits, values integer."""
+        if size not in self._legal:
+            self._legal[size] = self._is_legal(size)
+        return self._legal[size]
+
+    def _is_legal(self, size: Size) -> bool:
+        powers = dict(size.exponents)
+        if size is ONE or len(powers) > self.limits.size_symbols:
+            return False
+        for name, power in powers.items():
+            if name in self.coefficients:
+                if abs(power) > self.coefficients[name]:
+                    return False
+            elif power < 0:
+                return False
+        values = self.values(size)
+        return values is not None and all(value > 1 for value in values)
+
+    def is_small(self, size: Size) -> bool:
+        """Tell whether `size` is made of coefficients alone, as a window is."""
+        return bool(size.exponents) and all(name in self.coefficients for name in size.exponents)
+
+    @cached_property
+    def reduction_sizes(self) -> tuple[Size, ...]:
+        """Sizes that a reduction may have: those offered, else the whole family."""
+        return self._offered(self.reductions)
+
+    @cached_property
+    def block_sizes(self) -> tuple[Size, ...]:
+        """Sizes that the low part of a merge may have: those offered, else the whole family."""
+        return self._offered(self.blocks)
+
+    def _offered(self, texts: tuple[str, ...] | None) -> tuple[Size, ...]:
+        sizes = self._monomials() if texts is None else [Size.parse(text) for text in texts]
+        return tuple(size for size in sizes if self.is_legal(size))
+
+    def _monomials(self) -> list[Size]:
+        """Return every primary symbol over coefficients, and every product of coefficients."""
+        symbols = [Size.symbol(name) for name in self.coefficients]
+        powers = list(cartesian(*(range(limit + 1) for limit in self.coefficients.values())))
+        small = [product([s**p for s, p in zip(symbols, each, strict=True)]) for each in powers]
+        heads = [Size.symbol(name) for name in self.primaries]
+        return sorted({*small, *(head / each for head in heads for each in small)})
+
+    def digest(self) -> str:
+        """Return a short fingerprint of everything in the spec, stable across processes."""
+        content = asdict(self)
+        content["bindings"] = [dict(sorted(each.items())) for each in self.bindings]
+        text = json.dumps(content, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _positive(name: str, size: Size, binding: Binding) -> None:
+    try:
+        size.evaluate(binding)
+    except SizeError as error:
+        raise SpecError(f"The spec {name} cannot be bound: {error}") from None
