@@ -90,6 +90,11 @@ PRUNES: tuple[Prune, ...] = (
         "a place and another coordinate in one dimension mix rows with channels",
         _mixed_split,
     ),
+    Prune(
+        "split-beyond-input",
+        "what divides no input dimension can only be merged again or dropped in two parts",
+        _split_beyond_input,
+    ),
     Prune("cut-position", "blocks of places break neighbourhoods apart", _cut_position),
 )
 
