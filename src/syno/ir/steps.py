@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cmp_to_key
 
 from syno.ir.coord import Coord, quotient, remainder
+from syno.ir.cuts import Cuts
 from syno.ir.errors import OperatorError
-from syno.ir.operator import Operator, digits
+from syno.ir.operator import Operator
 from syno.ir.size import ONE, Size
 
 
@@ -57,7 +57,7 @@ class _Builder:
     def __init__(self, op: Operator) -> None:
         self.op = op
         self.nodes = tuple(dict.fromkeys(n for top in op.coordinates for n in top.walk()))
-        self.cuts = _cuts(self.nodes)
+        self.cuts = Cuts(self.nodes)
         self.events: list[_Event] = []
         self.made: dict[Coord, int] = {}  # event that makes a coordinate current
         self.rejoined: dict[Coord, int] = {}
@@ -67,7 +67,7 @@ class _Builder:
     def build(self) -> tuple[Step, ...]:
         for leaf in self.op.reductions:
             self.made[leaf] = self._add(Step("reduce", (), (leaf,), leaf.size))
-        for whole in self.cuts:
+        for whole in self.cuts.edges:
             self._merge(whole)
         self._contract()
         self._make()
@@ -89,7 +89,7 @@ class _Builder:
         """Cut `whole` at its boundaries, from the lowest upwards."""
         current = whole
         start = ONE
-        for cut in self.cuts[whole]:
+        for cut in self.cuts.edges[whole]:
             high, low = quotient(whole, cut), remainder(current, cut / start)
             event = self._add(Step("merge", (current,), (high, low), cut / start))
             self.used[current] = event
@@ -98,7 +98,7 @@ class _Builder:
 
     def _contract(self) -> None:
         for number, index in enumerate(self.op.weights):
-            refined = tuple(dict.fromkeys(p for coord in index for p in self._pieces(coord)))
+            refined = tuple(dict.fromkeys(p for coord in index for p in self.cuts.pieces(coord)))
             self.contracted.append(self._add(Step("contract", refined, (), weight=number)))
 
     def _make(self) -> None:
@@ -117,12 +117,12 @@ class _Builder:
             if coord in seen:
                 raise OperatorError(_twice(coord))
             seen.add(coord)
-            if coord in self.used and coord not in self.cuts and not self._is_cut(coord):
+            if coord in self.used and not self._is_cut(coord):
                 raise OperatorError(_twice(coord))
 
     def _consume(self, coord: Coord, event: int) -> None:
         earlier = self.used.get(coord)
-        merged = coord in self.cuts or self._is_cut(coord)
+        merged = self._is_cut(coord)
         if earlier is not None and not merged:
             raise OperatorError(_twice(coord))
         if merged:
@@ -133,7 +133,7 @@ class _Builder:
             self.used[coord] = event
 
     def _is_cut(self, coord: Coord) -> bool:
-        return len(self._pieces(coord)) > 1
+        return len(self.cuts.pieces(coord)) > 1
 
     def _rejoin(self) -> None:
         """Split pieces back together where the data needs the coordinate that a weight saw cut."""
@@ -144,7 +144,7 @@ class _Builder:
                     raise OperatorError(_twice(coord))
                 wanted[coord] = -1
         for coord, user in wanted.items():
-            pieces = self._pieces(coord)
+            pieces = self.cuts.pieces(coord)
             event = self._add(Step("split", pieces, (coord,)))
             for piece in pieces:
                 if piece in self.used or piece in self.op.data:
@@ -168,21 +168,6 @@ class _Builder:
                     if user is not None:
                         self.events[user].after.add(number)
 
-    def _pieces(self, coord: Coord) -> tuple[Coord, ...]:
-        """Return the parts that `coord` is cut into, highest first; itself if it is not cut."""
-        whole, start, size = digits(coord)
-        if whole not in self.cuts:
-            return (coord,)
-        edges = [ONE, *self.cuts[whole], whole.size]
-        if start not in edges or start * size not in edges:
-            return (coord,)
-        low, high = edges.index(start), edges.index(start * size)
-        found = []
-        for below, above in zip(edges[low:high], edges[low + 1 : high + 1], strict=True):
-            upper = whole if below is ONE else quotient(whole, below)
-            found.append(upper if above is whole.size else remainder(upper, above / below))
-        return tuple(reversed(found))
-
     def _with_expands(self, ordered: list[Step]) -> tuple[Step, ...]:
         """Mark what each contraction keeps to itself, and expand what nothing reads."""
         kept = set(self.used) | set(self.op.data)
@@ -197,39 +182,6 @@ class _Builder:
         dropped = [c for c in current if c not in kept and c not in last]
         dropped.sort(key=lambda coord: coord.key)
         return (*final, *(Step("expand", (coord,), ()) for coord in dropped))
-
-
-def _cuts(nodes: Iterable[Coord]) -> dict[Coord, list[Size]]:
-    """Return, for every coordinate that is merged, the boundaries of its parts in order."""
-    pieces: dict[Coord, list[tuple[Size, Size]]] = {}
-    for node in nodes:
-        if node.op in ("quotient", "remainder"):
-            whole, start, size = digits(node)
-            if whole is not node:
-                pieces.setdefault(whole, []).append((start, start * size))
-    found: dict[Coord, list[Size]] = {}
-    for whole, ranges in pieces.items():
-        edges = {edge for pair in ranges for edge in pair} - {ONE, whole.size}
-        known = set(ranges)
-
-        def order(one: Size, two: Size, known: set[tuple[Size, Size]] = known) -> int:
-            return _order(one, two, known)
-
-        found[whole] = sorted(sorted(edges), key=cmp_to_key(order))
-    return found
-
-
-def _order(one: Size, two: Size, known: set[tuple[Size, Size]]) -> int:
-    """Compare two boundaries by divisibility, as far as symbols alone can tell."""
-    if one is two:
-        return 0
-    if (one, two) in known:
-        return -1
-    if (two, one) in known:
-        return 1
-    powers = (two / one).exponents
-    up = sum(p for n, p in powers.items() if n[0].isupper())
-    return -1 if (up, sum(powers.values())) > (0, 0) else 1
 
 
 def _topological(events: list[_Event]) -> list[int] | None:
