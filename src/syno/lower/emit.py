@@ -1,0 +1,364 @@
+"""From a plan to readable source: one writer for all backends.
+
+The writer follows the stages, keeps note of the labels of the running tensor, and asks a dialect
+for the words. A dialect that knows library calls (`Calls`) is offered what `recognize` finds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Protocol, runtime_checkable
+
+from syno.ir.coord import Coord
+from syno.lower.layout import Axes, Dialect, Tensor, gathered, rearrange, singles
+from syno.lower.pieces import Factor, Labels, View
+from syno.lower.stages import Plan, Stage, describe
+from syno.lower.recognize import (
+    MAX_WINDOWS,
+    Convolution,
+    Linear,
+    Scale,
+    Window,
+    recognize,
+    roles_of,
+    windows_of,
+)
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+class Slide:
+    """The numbers of one spatial axis of a convolution or pool."""
+
+    def __init__(self, size: int = 1, left: int = 0, stride: int = 1, dilation: int = 1) -> None:
+        self.size, self.left, self.stride, self.dilation = size, left, stride, dilation
+        self.right = dilation * (size - 1) - left if stride == 1 or left else 0
+
+
+@runtime_checkable
+class Calls(Protocol):
+    """What a dialect with library calls adds to `Dialect`."""
+
+    def convolution(
+        self, code: str, weight: str, slides: Sequence[Slide], groups: str
+    ) -> str: ...
+    def linear(self, code: str, weight: str) -> str: ...
+    def pool(self, code: str, slides: Sequence[Slide]) -> str: ...
+
+
+def write_body(plan: Plan, dialect: Dialect) -> list[str]:
+    """Return the lines of `forward(x, w1, w2, ...)` below its header, ending in a return."""
+    return _Writer(plan, dialect).write()
+
+
+class _Writer:
+    """The running tensor and the lines so far."""
+
+    def __init__(self, plan: Plan, dialect: Dialect) -> None:
+        self.plan, self.dialect = plan, dialect
+        self.calls = dialect if isinstance(dialect, Calls) else None
+        self.lines: list[str] = []
+        self.parts: dict[Coord, Labels] = {}
+        self.windows: dict[Coord, Window] = {}
+        self.virtual: set[Coord] = set()
+        self.weights = {each.name: Tensor(each.name, each.axes) for each in plan.factors}
+        self.joins = {
+            v.after[0]: v.before for s in plan.stages for v in s.views if v.op == "merge"
+        }
+        self.tensor = Tensor("x", singles(plan.op.data))
+        self.batch = dynamic_batch(plan)
+
+    def write(self) -> list[str]:
+        if self.batch is not None:
+            self.lines.append("n = x.shape[0]")
+        for number, stage in enumerate(self.plan.stages, start=1):
+            self.lines.append(f"# {number}. {describe(self.plan.op, stage)}")
+            self.stage(stage)
+            self.flush()
+        self.arrange(tuple(self.atoms(label) for label in self.plan.op.outputs))
+        self.lines.append(f"return {self.tensor.code}")
+        return self.lines
+
+    # Numbers and labels
+
+    def length(self, label: Coord) -> int:
+        return label.size.evaluate(self.plan.sizes)
+
+    def lengths(self, labels: Labels) -> int:
+        return prod(self.length(label) for label in labels)
+
+    def extent(self, labels: Labels) -> str:
+        """Return the length of an axis as source text; the batch is read from x."""
+        known = self.lengths(tuple(label for label in labels if label is not self.batch))
+        if self.batch not in labels:
+            return str(known)
+        return "n" if known == 1 else f"n * {known}"
+
+    def atoms(self, label: Coord) -> Labels:
+        """Return the labels that stand for `label` in memory: its parts where it is joined."""
+        if label in self.tensor.labels:
+            return (label,)
+        parts = self.parts.get(label)
+        if parts is None:
+            parts = self.joins.get(label)
+        if parts is None:
+            return (label,)
+        return tuple(atom for part in parts for atom in self.atoms(part))
+
+    # The running tensor
+
+    def set(self, code: str, axes: Axes) -> None:
+        self.tensor = Tensor(code, axes)
+
+    def flush(self) -> None:
+        if self.tensor.code not in ("x", "t"):
+            self.lines.append(f"t = {self.tensor.code}")
+            self.set("t", self.tensor.axes)
+
+    def arrange(self, axes: Axes) -> None:
+        self.tensor = rearrange(self.tensor, axes, self.dialect, self.extent)
+
+    def focus(self, label: Coord) -> int:
+        """Give `label` an axis of its own and return its place."""
+        atoms = self.atoms(label)
+        self.arrange(gathered(self.tensor.axes, atoms))
+        place = self.tensor.axes.index(atoms)
+        axes = self.tensor.axes
+        self.set(self.tensor.code, (*axes[:place], (label,), *axes[place + 1 :]))
+        return place
+
+    def relabel(self, place: int, labels: Labels, code: str | None = None) -> None:
+        axes = self.tensor.axes
+        self.set(code or self.tensor.code, (*axes[:place], labels, *axes[place + 1 :]))
+
+    # Stages
+
+    def stage(self, stage: Stage) -> None:
+        if stage.product:
+            self.product(stage)
+            return
+        self.windows, self.virtual = {}, set()
+        summed = frozenset(atom for label in stage.summed for atom in self.atoms(label))
+        found: dict[int, Window] = {}
+        if self.calls is not None and (stage.factor is not None or stage.summed):
+            labels = None if stage.factor is None else stage.factor.labels
+            found = windows_of(stage.views, self.parts, labels, summed)
+        for view in stage.views:
+            self.view(view, found)
+        if stage.factor is not None:
+            self.contract(stage.factor, summed)
+        elif summed:
+            self.sum(summed)
+
+    def view(self, view: View, found: dict[int, Window]) -> None:
+        if view.op != "merge" and view.before and self.virtual.issuperset(view.before):
+            self.virtual.update(view.after)
+            return
+        if view.op == "merge":
+            self.parts[view.after[0]] = view.before
+        elif view.op == "expand":
+            size = self.length(view.after[0])
+            code = self.dialect.repeat(self.tensor.code, len(self.tensor.axes), size)
+            self.set(code, (*self.tensor.axes, view.after))
+        elif view.op == "split":
+            self.split(view)
+        elif view.number in found:
+            self.focus(view.before[0])
+            self.windows[view.before[0]] = found[view.number]
+            self.virtual.update(view.after)
+        else:
+            self.act(view)
+
+    def split(self, view: View) -> None:
+        """Put the pieces where the whole was; nothing to write."""
+        label = view.before[0]
+        if self.atoms(label) == view.after:
+            return
+        if self.atoms(label) != (label,):
+            self.focus(label)
+        axes = self.tensor.axes
+        place = next(number for number, axis in enumerate(axes) if label in axis)
+        self.relabel(
+            place, tuple(x for old in axes[place] for x in (view.after if old is label else (old,)))
+        )
+
+    def act(self, view: View) -> None:
+        """Write a roll, a slice or a window."""
+        label = view.before[0]
+        place = self.focus(label)
+        code = self.tensor.code
+        if view.op == "shift":
+            assert isinstance(label.arg, int)
+            self.relabel(place, view.after, self.dialect.roll(code, place, -label.arg))
+        elif view.op == "stride":
+            step = self.length(label) // self.length(view.after[0])
+            self.relabel(place, view.after, self.dialect.slice(code, place, step))
+        else:
+            base, window = view.after
+            rank = len(self.tensor.axes)
+            self.relabel(
+                place, (base,), self.dialect.window(code, place, rank, self.length(window))
+            )
+            self.set(self.tensor.code, (*self.tensor.axes, (window,)))
+        self.flush()
+
+    def product(self, stage: Stage) -> None:
+        assert stage.factor is not None
+        one, two = (self.weight(part) for part in stage.factor.parts)
+        result = tuple(label for axis in stage.factor.axes for label in axis)
+        code = self.einsum([one, two], result)
+        self.lines.append(f"{stage.factor.name} = {code}")
+        self.weights[stage.factor.name] = Tensor(stage.factor.name, singles(result))
+
+    def weight(self, factor: Factor) -> Tensor:
+        """Return a weight, reduced to the diagonal where one label indexes two dimensions."""
+        tensor = self.weights[factor.name]
+        labels = tensor.labels
+        if len(set(labels)) == len(labels):
+            return tensor
+        apart = [self.extent((label,)) for label in labels]
+        once = tuple(dict.fromkeys(labels))
+        names = {label: _LETTERS[number] for number, label in enumerate(once)}
+        spec = f"{''.join(names[x] for x in labels)}->{''.join(names[x] for x in once)}"
+        code = self.dialect.einsum(spec, self.dialect.reshape(tensor.code, apart))
+        return Tensor(code, singles(once))
+
+    def einsum(self, tensors: Sequence[Tensor], result: Labels) -> str:
+        """Return an einsum over all labels that `result` leaves out."""
+        labels = dict.fromkeys(label for tensor in tensors for label in tensor.labels)
+        names = {label: _LETTERS[number] for number, label in enumerate(labels)}
+        apart = [
+            rearrange(each, singles(each.labels), self.dialect, self.extent) for each in tensors
+        ]
+        left = ",".join("".join(names[label] for label in each.labels) for each in apart)
+        spec = f"{left}->{''.join(names[label] for label in result)}"
+        return self.dialect.einsum(spec, *(each.code for each in apart))
+
+    def contract(self, factor: Factor, summed: frozenset[Coord]) -> None:
+        weight = self.weight(factor)
+        places = {x for window in self.windows.values() for x in window.places}
+        plain = tuple(label for label in weight.labels if label not in places)
+        data = tuple(label for label in self.tensor.labels if label not in self.windows)
+        roles = roles_of(data, plain, summed)
+        call = recognize(self.tensor.labels, self.windows, roles) if self.calls else None
+        if roles.weight_summed:
+            kept = tuple(label for label in weight.labels if label not in roles.weight_summed)
+            weight = Tensor(self.einsum([weight], kept), singles(kept))
+        if isinstance(call, Convolution):
+            self.convolution(call, weight)
+        elif isinstance(call, Linear):
+            self.linear(call, weight)
+        elif isinstance(call, Scale):
+            self.scale(weight)
+        else:
+            result = (*roles.kept, *roles.grouped, *roles.added)
+            self.set(self.einsum([self.tensor, weight], result), singles(result))
+
+    def scale(self, weight: Tensor) -> None:
+        """Multiply elementwise: the weight in the order of the tensor, ones elsewhere."""
+        self.arrange(singles(self.tensor.labels))
+        ordered = tuple(label for label in self.tensor.labels if label in weight.labels)
+        code = rearrange(weight, singles(ordered), self.dialect, self.extent).code
+        shape = [self.extent((x,)) if x in ordered else "1" for x in self.tensor.labels]
+        while shape and shape[0] == "1" and len(shape) > 1:
+            shape.pop(0)
+        if len(shape) != len(ordered):
+            code = self.dialect.reshape(code, shape)
+        self.set(f"{self.tensor.code} * {code}", self.tensor.axes)
+        self.flush()
+
+    def linear(self, call: Linear, weight: Tensor) -> None:
+        assert self.calls is not None
+        kept = tuple(axis for axis in self.tensor.axes if axis and set(axis) <= set(call.kept))
+        if tuple(label for axis in kept for label in axis) != call.kept:
+            kept = singles(call.kept)
+        self.arrange((*kept, call.contracted))
+        matrix = rearrange(weight, (call.added, call.contracted), self.dialect, self.extent)
+        self.set(self.calls.linear(self.tensor.code, matrix.code), (*kept, call.added))
+
+    def convolution(self, call: Convolution, weight: Tensor) -> None:
+        assert self.calls is not None
+        self.arrange((call.batch, (*call.grouped, *call.contracted), *call.spatial))
+        kernel: Axes = tuple(
+            self.windows[axis[0]].places if axis[0] in self.windows else () for axis in call.spatial
+        )
+        outer = (*call.grouped, *call.added)
+        weight = rearrange(weight, (outer, call.contracted, *kernel), self.dialect, self.extent)
+        slides = [self.slide(axis) for axis in call.spatial]
+        code = self.calls.convolution(
+            self.tensor.code, weight.code, slides, self.extent(call.grouped)
+        )
+        self.set(code, (call.batch, outer, *(self.base(axis) for axis in call.spatial)))
+
+    def base(self, axis: Labels) -> Labels:
+        return self.windows[axis[0]].base if axis and axis[0] in self.windows else axis
+
+    def slide(self, axis: Labels) -> Slide:
+        window = self.windows.get(axis[0]) if axis else None
+        if window is None:
+            return Slide()
+        whole = self.length(window.view.after[1])
+        size = self.lengths(window.places)
+        step = self.length(window.label) // self.lengths(window.base)
+        return Slide(size, whole // 2, step, whole // size)
+
+    def sum(self, summed: frozenset[Coord]) -> None:
+        places = {x for window in self.windows.values() for x in window.places}
+        blocks = self.blocks(summed - places) if self.calls is not None else {}
+        plain = {x for x in summed - places if not any(x in block for block in blocks)}
+        if plain:
+            axes = gathered_many(self.tensor.axes, plain)
+            self.arrange(axes)
+            where = [number for number, axis in enumerate(axes) if set(axis) & plain]
+            left = tuple(axis for axis in axes if not set(axis) & plain)
+            self.set(self.dialect.sum(self.tensor.code, where), left)
+        if self.windows or blocks:
+            self.pool(blocks)
+
+    def blocks(self, summed: frozenset[Coord]) -> dict[Labels, Coord]:
+        """Return axes (..., r) whose last label alone is summed: pools of stride |r|."""
+        found: dict[Labels, Coord] = {}
+        for axis in self.tensor.axes:
+            ends = len(axis) > 1 and axis[-1] in summed and not set(axis[:-1]) & summed
+            if ends and len(found) + len(self.windows) < MAX_WINDOWS:
+                found[axis] = axis[-1]
+        return found
+
+    def pool(self, blocks: dict[Labels, Coord]) -> None:
+        assert self.calls is not None
+        spatial = [
+            axis for axis in self.tensor.axes if axis in blocks or set(axis) & set(self.windows)
+        ]
+        lead = tuple(axis for axis in self.tensor.axes if axis not in spatial and axis)
+        rest = tuple(label for axis in lead[1:] for label in axis)
+        head: Axes = ((lead[0] if lead else ()), rest)
+        wide: Axes = (*spatial, *(() for _ in range(MAX_WINDOWS - len(spatial))))
+        self.arrange((*head, *wide))
+        slides, after = [], []
+        for axis in wide:
+            if axis in blocks:
+                size = self.length(blocks[axis])
+                slides.append(Slide(size, 0, size))
+                after.append(axis[:-1])
+            else:
+                slides.append(self.slide(axis))
+                after.append(self.base(axis))
+        self.set(self.calls.pool(self.tensor.code, slides), (*head, *after))
+
+
+def gathered_many(axes: Axes, labels: set[Coord]) -> Axes:
+    """Return `axes` cut so that each of `labels` has an axis of its own."""
+    for label in [label for axis in axes for label in axis if label in labels]:
+        axes = gathered(axes, (label,))
+    return axes
+
+
+def dynamic_batch(plan: Plan) -> Coord | None:
+    """Return the leading dimension of x if it passes untouched as the leading one of y."""
+    op = plan.op
+    if not op.data or not op.outputs or op.data[0] is not op.outputs[0]:
+        return None
+    leaf = op.data[0]
+    elsewhere = (*op.data[1:], *(coord for index in op.weights for coord in index))
+    return None if any(leaf in coord.leaves() for coord in elsewhere) else leaf

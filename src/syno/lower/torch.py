@@ -1,0 +1,87 @@
+"""The `torch` backend: library calls where a stage is one, views and einsum elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch as _torch  # noqa: F401 -- generated code needs it: fail here, not when it runs
+
+from syno.lower.emit import Slide, write_body
+from syno.lower.stages import Plan
+
+HEADER = """\
+import torch
+import torch.nn.functional as F
+"""
+
+
+class TorchDialect:
+    """PyTorch's words, with its convolution, matrix product and pool."""
+
+    def reshape(self, code: str, shape: Sequence[str]) -> str:
+        return f"{code}.reshape({', '.join(shape)})" if shape else f"{code}.reshape(())"
+
+    def permute(self, code: str, order: Sequence[int]) -> str:
+        return f"{code}.permute({', '.join(map(str, order))})"
+
+    def roll(self, code: str, axis: int, distance: int) -> str:
+        return f"torch.roll({code}, {distance}, {axis})"
+
+    def slice(self, code: str, axis: int, step: int) -> str:
+        return f"{code}[{':, ' * axis}::{step}]"
+
+    def window(self, code: str, axis: int, rank: int, size: int) -> str:
+        left, right = size // 2, size - 1 - size // 2
+        pads = [0, 0] * (rank - 1 - axis) + [left, right]
+        return f"{_pad(code, pads)}.unfold({axis}, {size}, 1)"
+
+    def repeat(self, code: str, rank: int, size: int) -> str:
+        return f"{code}.unsqueeze(-1).expand({', '.join(['-1'] * rank + [str(size)])})"
+
+    def sum(self, code: str, axes: Sequence[int]) -> str:
+        return f"{code}.sum({_numbers(axes)})"
+
+    def einsum(self, spec: str, *codes: str) -> str:
+        return f'torch.einsum("{spec}", {", ".join(codes)})'
+
+    def convolution(self, code: str, weight: str, slides: Sequence[Slide], groups: str) -> str:
+        even = all(slide.left == slide.right for slide in slides)
+        options: list[str] = []
+        if not even:
+            code = _pad(code, [x for slide in reversed(slides) for x in (slide.left, slide.right)])
+        elif any(slide.left for slide in slides):
+            options.append(f"padding={_numbers([slide.left for slide in slides])}")
+        for name in ("stride", "dilation"):
+            values = [getattr(slide, name) for slide in slides]
+            if any(value != 1 for value in values):
+                options.append(f"{name}={_numbers(values)}")
+        if groups != "1":
+            options.append(f"groups={groups}")
+        return f"F.conv{len(slides)}d({', '.join([code, weight, *options])})"
+
+    def linear(self, code: str, weight: str) -> str:
+        return f"F.linear({code}, {weight})"
+
+    def pool(self, code: str, slides: Sequence[Slide]) -> str:
+        padding = [slide.left for slide in slides]
+        if any(slide.left != slide.right for slide in slides):
+            code = _pad(code, [x for slide in reversed(slides) for x in (slide.left, slide.right)])
+            padding = [0] * len(slides)
+        size = _numbers([slide.size for slide in slides])
+        stride = _numbers([slide.stride for slide in slides])
+        return f"F.avg_pool2d({code}, {size}, {stride}, {_numbers(padding)}, divisor_override=1)"
+
+
+def _numbers(values: Sequence[int]) -> str:
+    return f"({', '.join(map(str, values))}{',' if len(values) == 1 else ''})"
+
+
+def _pad(code: str, pads: Sequence[int]) -> str:
+    return f"F.pad({code}, {_numbers(pads)})"
+
+
+def source(plan: Plan) -> str:
+    """Return the source of `forward(x, w1, ...)` on tensors."""
+    names = ", ".join(["x", *(each.name for each in plan.factors)])
+    body = "\n".join(f"    {line}" for line in write_body(plan, TorchDialect()))
+    return f"{HEADER}\n\ndef forward({names}):\n{body}\n"
