@@ -1,0 +1,110 @@
+"""Substitution: a copy of a model with operators in the place of layers."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from syno.ir.errors import ModelError, SizeError
+from syno.ir.operator import Operator
+from syno.lower.plan import plan
+from syno.nn.initialization import constant_scale
+from syno.nn.module import SynthesizedOperator
+from syno.nn.sites import Site, find_sites
+
+
+class WithBias(nn.Module):
+    """A module followed by the bias of the layer that it replaces, on dimension `dimension`."""
+
+    def __init__(self, inner: nn.Module, bias: Tensor, dimension: int) -> None:
+        super().__init__()
+        self.inner = inner
+        self.bias = nn.Parameter(bias.detach().clone())
+        self.dimension = dimension
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the module and add the bias."""
+        y: Tensor = self.inner(x)
+        shape = [1] * y.dim()
+        shape[self.dimension] = -1
+        return y + self.bias.reshape(shape)
+
+
+def substitute(
+    model: nn.Module,
+    assignment: Mapping[str, Operator],
+    example_input: Tensor,
+    *,
+    coefficients: Mapping[str, int] | None = None,
+    seed: int = 0,
+) -> nn.Module:
+    """Return a deep copy of `model` with the operators of `assignment`, by site name.
+
+    A strided convolution becomes average pooling followed by the operator; a bias is kept.
+    `coefficients` (k, s, g, ...) join the sizes of every site. Raises ModelError for a name that is no
+    site, SizeError (naming the site) where an operator does not fit.
+    """
+    sites = {site.name: site for site in find_sites(model, example_input)}
+    changed = copy.deepcopy(model)
+    for number, (name, op) in enumerate(assignment.items()):
+        if name not in sites:
+            raise ModelError(f"{name!r} is no site; sites are: {', '.join(sites) or 'none'}.")
+        site = sites[name]
+        made = replacement(op, site, coefficients or {}, seed=seed + number)
+        _put(changed, name, _finished(made, changed.get_submodule(name), site))
+    _check(changed, model, example_input)
+    return changed
+
+
+def replacement(
+    op: Operator, site: Site, coefficients: Mapping[str, int], *, seed: int = 0
+) -> nn.Module:
+    """Return the module that stands at `site`, without the bias."""
+    sizes = {**coefficients, **site.sizes}
+    try:
+        _same("output", op.output_shape(sizes), site.output_shape)
+        made = SynthesizedOperator(op, sizes, seed=seed, scale=constant_scale(op, sizes))
+    except SizeError as error:
+        raise SizeError(f"The operator does not fit the site {site.name}: {error}") from None
+    if site.stride == 1:
+        return made
+    return nn.Sequential(nn.AvgPool2d(site.stride, ceil_mode=True), made)
+
+
+def site_flops(op: Operator, site: Site, coefficients: Mapping[str, int]) -> int:
+    """Return the multiply-adds of `op` at `site` for a batch of one, one for each multiply-add."""
+    return plan(op, {**coefficients, **site.sizes, "N": 1}).flops
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Return the number of trainable parameters."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+def _finished(made: nn.Module, original: nn.Module, site: Site) -> nn.Module:
+    bias = getattr(original, "bias", None)
+    if bias is None:
+        return made
+    return WithBias(made, bias, 1 if site.kind == "conv2d" else -1)
+
+
+def _put(model: nn.Module, name: str, module: nn.Module) -> None:
+    parent, _, last = name.rpartition(".")
+    setattr(model.get_submodule(parent), last, module)
+
+
+def _same(what: str, found: tuple[int, ...], wanted: tuple[int, ...]) -> None:
+    if found != wanted:
+        raise SizeError(f"its {what} has shape {found}, the layer's has {wanted}.")
+
+
+def _check(changed: nn.Module, model: nn.Module, example_input: Tensor) -> None:
+    """Run both models once: the result has to have the same shape."""
+    modes = changed.training, model.training
+    changed.eval(), model.eval()
+    with torch.no_grad():
+        _same("output", tuple(changed(example_input).shape), tuple(model(example_input).shape))
+    changed.train(modes[0]), model.train(modes[1])
