@@ -1,1 +1,1 @@
-"""From an operator to a program: plans, recognition of library calls, one module for each backend."""
+"""From an operator to a program: plans, recognized library calls, a module for each backend."""

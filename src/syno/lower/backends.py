@@ -13,7 +13,7 @@ from typing import Any
 
 from syno.ir.errors import OperatorError
 from syno.ir.operator import Operator
-from syno.lower.stages import Plan, plan
+from syno.lower.plan import Plan, plan
 
 # Modules by name, imported when first asked for: torch is heavy and may be absent.
 BACKENDS: dict[str, str] = {"torch": "syno.lower.torch", "numpy": "syno.lower.numpy"}
@@ -32,9 +32,9 @@ class Lowered:
 def lower(op: Operator, sizes: Mapping[str, int], backend: str = "torch") -> Lowered:
     """Return `op` under `sizes` as a program of `backend`.
 
-    The function takes x of shape `op.input_shape(sizes)` and the weights w1, w2, ... in order; a leading
-    dimension that passes untouched from x to y may have any length. Raises SizeError where a size
-    is not a whole number, OperatorError for an unknown backend.
+    The function takes x of shape `op.input_shape(sizes)` and the weights w1, w2, ... in order; a
+    leading dimension that passes untouched from x to y may have any length. Raises SizeError where
+    a size is not a whole number, OperatorError for an unknown backend.
     """
     made = plan(op, sizes)
     text = source_of(made, backend)

@@ -6,6 +6,7 @@ for the words. A dialect that knows library calls (`Calls`) is offered what `rec
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from math import prod
 from typing import Protocol, runtime_checkable
@@ -13,7 +14,7 @@ from typing import Protocol, runtime_checkable
 from syno.ir.coord import Coord
 from syno.lower.layout import Axes, Dialect, Tensor, gathered, rearrange, singles
 from syno.lower.pieces import Factor, Labels, View
-from syno.lower.stages import Plan, Stage, describe
+from syno.lower.plan import Plan, Stage, describe
 from syno.lower.recognize import (
     MAX_WINDOWS,
     Convolution,
@@ -40,9 +41,7 @@ class Slide:
 class Calls(Protocol):
     """What a dialect with library calls adds to `Dialect`."""
 
-    def convolution(
-        self, code: str, weight: str, slides: Sequence[Slide], groups: str
-    ) -> str: ...
+    def convolution(self, code: str, weight: str, slides: Sequence[Slide], groups: str) -> str: ...
     def linear(self, code: str, weight: str) -> str: ...
     def pool(self, code: str, slides: Sequence[Slide]) -> str: ...
 
@@ -63,22 +62,19 @@ class _Writer:
         self.windows: dict[Coord, Window] = {}
         self.virtual: set[Coord] = set()
         self.weights = {each.name: Tensor(each.name, each.axes) for each in plan.factors}
-        self.joins = {
-            v.after[0]: v.before for s in plan.stages for v in s.views if v.op == "merge"
-        }
+        self.joins = {v.after[0]: v.before for s in plan.stages for v in s.views if v.op == "merge"}
         self.tensor = Tensor("x", singles(plan.op.data))
         self.batch = dynamic_batch(plan)
 
     def write(self) -> list[str]:
-        if self.batch is not None:
-            self.lines.append("n = x.shape[0]")
         for number, stage in enumerate(self.plan.stages, start=1):
             self.lines.append(f"# {number}. {describe(self.plan.op, stage)}")
             self.stage(stage)
             self.flush()
         self.arrange(tuple(self.atoms(label) for label in self.plan.op.outputs))
         self.lines.append(f"return {self.tensor.code}")
-        return self.lines
+        head = ["n = x.shape[0]"] if any(_reads_batch(line) for line in self.lines) else []
+        return head + self.lines
 
     # Numbers and labels
 
@@ -345,6 +341,11 @@ class _Writer:
                 slides.append(self.slide(axis))
                 after.append(self.base(axis))
         self.set(self.calls.pool(self.tensor.code, slides), (*head, *after))
+
+
+def _reads_batch(line: str) -> bool:
+    """Tell whether a line of code names the batch."""
+    return not line.startswith("#") and re.search(r"\bn\b", line) is not None
 
 
 def gathered_many(axes: Axes, labels: set[Coord]) -> Axes:

@@ -19,7 +19,7 @@ Extent = Callable[[Labels], str]
 
 @dataclass(frozen=True)
 class Tensor:
-    """A Python expression and its axes; an axis of several labels is theirs joined, highest first."""
+    """A Python expression and its axes; the labels of an axis are joined, highest first."""
 
     code: str
     axes: Axes
@@ -56,13 +56,16 @@ def rearrange(tensor: Tensor, target: Axes, dialect: Dialect, extent: Extent) ->
         units = _runs(source, wanted)
         order = sorted(range(len(units)), key=lambda place: source.index(units[place][0]))
         apart = tuple(units[place] for place in order)
-        if apart != axes:
-            code = dialect.reshape(code, [extent(axis) for axis in apart])
+        code = _reshape(code, axes, apart, dialect, extent)
         code = dialect.permute(code, [order.index(place) for place in range(len(units))])
         axes = tuple(units)
-    if axes != target:
-        code = dialect.reshape(code, [extent(axis) for axis in target])
-    return Tensor(code, target)
+    return Tensor(_reshape(code, axes, target, dialect, extent), target)
+
+
+def _reshape(code: str, old: Axes, new: Axes, dialect: Dialect, extent: Extent) -> str:
+    """Return `code` reshaped from the axes `old` to `new`; as it is where no length changes."""
+    shape = [extent(axis) for axis in new]
+    return code if shape == [extent(axis) for axis in old] else dialect.reshape(code, shape)
 
 
 def _runs(source: Labels, wanted: Labels) -> list[Labels]:
@@ -78,7 +81,7 @@ def _runs(source: Labels, wanted: Labels) -> list[Labels]:
 
 
 def gathered(axes: Axes, labels: Labels) -> Axes:
-    """Return `axes` with `labels` together in one axis of their own, where the first of them was."""
+    """Return `axes` with `labels` in one axis of their own, where the first of them was."""
     found: list[Labels] = []
     first = next(label for axis in axes for label in axis if label in labels)
     for axis in axes:

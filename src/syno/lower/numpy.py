@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from syno.lower.emit import write_body
-from syno.lower.stages import Plan
+from syno.lower.plan import Plan
 
 HEADER = """\
 import numpy as np

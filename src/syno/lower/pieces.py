@@ -1,7 +1,7 @@
 """The labels that tensors carry: atomic pieces of coordinates, and the views that relate them.
 
-A tensor is labelled with one coordinate for each of its dimensions. Walking the steps of an operator
-backwards, from x to y, every primitive becomes a view that replaces labels by labels.
+A tensor is labelled with one coordinate for each of its dimensions. Walking the steps of an
+operator backwards, from x to y, every primitive becomes a view that replaces labels by labels.
 """
 
 from __future__ import annotations

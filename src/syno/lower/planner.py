@@ -12,7 +12,7 @@ from syno.ir.coord import Coord
 from syno.ir.errors import OperatorError
 from syno.ir.operator import Operator
 from syno.lower.pieces import Factor, Labels, View, factors_of, views_of
-from syno.lower.stages import Stage
+from syno.lower.plan import Stage
 
 # Reshapes cost nothing, slices only make less: both are applied as soon as they can be.
 _FREE = ("split", "merge", "stride")
@@ -101,11 +101,13 @@ class Planner:
                 self.lengths[label] = label.size.evaluate(self.sizes)
         return prod(self.lengths[label] for label in labels)
 
-    def settle(self, state: _State) -> tuple[_State, tuple[View, ...]]:
-        """Apply every free view until none is left."""
+    def settle(
+        self, state: _State, kinds: tuple[str, ...] = _FREE
+    ) -> tuple[_State, tuple[View, ...]]:
+        """Apply the views of the free `kinds` until none is left."""
         applied: list[View] = []
         while True:
-            view = next((v for v in self.views if v.op in _FREE and self.ready(v, state)), None)
+            view = next((v for v in self.views if v.op in kinds and self.ready(v, state)), None)
             if view is None:
                 return state, tuple(applied)
             applied.append(view)
@@ -155,8 +157,10 @@ class Planner:
 
     def contract(self, state: _State, factor: Factor) -> _Move:
         everything = state.labels | factor.labels
-        # Pieces of a reduction join before it can be summed: settle first, then look.
-        joined, _ = self.settle(_State(everything, state.factors - {factor}, state.done))
+        # Pieces of a reduction stand for it, so join them first; all else waits for the sum.
+        joined, _ = self.settle(
+            _State(everything, state.factors - {factor}, state.done), kinds=("merge",)
+        )
         return self.close(state, factor, self.finished(joined))
 
     def close(self, state: _State, factor: Factor | None, summed: Labels) -> _Move:
@@ -164,13 +168,14 @@ class Planner:
         own = frozenset() if factor is None else factor.labels
         rest = state.factors if factor is None else state.factors - {factor}
         everything = state.labels | own
-        joined, views = self.settle(_State(everything, rest, state.done))
-        after = _State(joined.labels - frozenset(summed), rest, joined.done)
+        joined, joins = self.settle(_State(everything, rest, state.done), kinds=("merge",))
+        left = _State(joined.labels - frozenset(summed), rest, joined.done)
+        after, views = self.settle(left)
         moved = self.elements(state.labels) + self.elements(own) + self.elements(after.labels)
-        return _Move(after, (self.elements(everything), moved), views, factor, summed)
+        return _Move(after, (self.elements(everything), moved), (*joins, *views), factor, summed)
 
     def pair(self, state: _State, one: Factor, two: Factor) -> _Move | None:
-        """Multiply two weights first, where a reduction ties them to each other and nothing else."""
+        """Multiply two weights first, where a reduction ties them and nothing else reads it."""
         others = [each.labels for each in state.factors if each not in (one, two)]
         tied = tuple(
             label
@@ -194,9 +199,7 @@ def _apply(view: View, state: _State) -> _State:
     return _State(labels, state.factors, state.done | {view.number})
 
 
-def _path(
-    start: _State, end: _State, came: Mapping[_State, tuple[_State, _Move]]
-) -> list[_Move]:
+def _path(start: _State, end: _State, came: Mapping[_State, tuple[_State, _Move]]) -> list[_Move]:
     moves: list[_Move] = []
     while end != start:
         end, move = came[end]

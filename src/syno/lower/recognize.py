@@ -1,8 +1,8 @@
 """Recognition: which stages of a plan are a convolution, a matrix product or a pool.
 
-A window whose places are all summed together with a weight, and whose base is only carried along, is a
-spatial dimension of a convolution; the other labels are batch, groups, channels or
-further spatial dimensions by the tensors they stand in. What fits nothing stays with views and einsum.
+A window whose places are all summed together with a weight, and whose base is only carried along,
+is a spatial dimension of a convolution; the other labels are batch, groups, channels or further
+spatial dimensions by the tensors they stand in. What fits nothing stays with views and einsum.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ def recognize(tensor: Labels, windows: Mapping[Coord, Window], roles: Roles) -> 
 def _convolution(tensor: Labels, windows: Mapping[Coord, Window], roles: Roles) -> Call:
     channels = {*roles.grouped, *roles.contracted}
     first = next(place for place, label in enumerate(tensor) if label in channels | set(windows))
-    batch = [label for label in tensor[:first]]
+    batch = list(tensor[:first])
     spatial: list[Labels] = []
     after = [label for label in tensor[first:] if label not in channels]
     for label in after:
@@ -203,9 +203,7 @@ def _convolution(tensor: Labels, windows: Mapping[Coord, Window], roles: Roles) 
         batch.extend(free[-1])
     if not spatial:
         return None  # a batched product: einsum knows it
-    return Convolution(
-        tuple(batch), roles.grouped, roles.contracted, roles.added, tuple(spatial)
-    )
+    return Convolution(tuple(batch), roles.grouped, roles.contracted, roles.added, tuple(spatial))
 
 
 def _replace(labels: Labels, old: Coord, new: Labels) -> Labels:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch as _torch  # noqa: F401 -- generated code needs it: fail here, not when it runs
 
 from syno.lower.emit import Slide, write_body
-from syno.lower.stages import Plan
+from syno.lower.plan import Plan
 
 HEADER = """\
 import torch

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from syno.ir.errors import ModelError, SizeError
 from syno.ir.operator import Operator
-from syno.lower.stages import plan
+from syno.lower.plan import plan
 from syno.nn.initialization import constant_scale
 from syno.nn.module import SynthesizedOperator
 from syno.nn.sites import Site, find_sites

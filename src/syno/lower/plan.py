@@ -1,9 +1,9 @@
 """Plans: in which order an operator is computed, and what is summed on the way.
 
-A plan is a list of stages; a stage is some views of one tensor and then at most one contraction. The
-choice is an exact shortest-path search over what can be done next: a window, a shift, a
-broadcast, a contraction with a weight, a product of two weights, or a sum. A reduction that no later
-weight reads is summed at once; that is the materialized reduction of the paper. The length of a path
+A plan is a list of stages; a stage is some views of one tensor and then at most one contraction.
+The choice is an exact shortest-path search over what can be done next: a window, a shift, a
+broadcast, a contraction with a weight, a product of two weights, or a sum. A reduction that no
+later weight reads is summed at once: the materialized reduction of the paper. The length of a path
 is its multiply-adds, then the elements it moves.
 """
 
@@ -23,8 +23,8 @@ from syno.lower.pieces import Factor, Labels, View, factors_of
 class Stage:
     """Views of the running tensor, then at most one contraction.
 
-    `factor` is the weight it is multiplied with (None: a plain sum, or views alone); `product` tells
-    that the factor is made in this stage from two weights and the running tensor is not touched.
+    `factor` is the weight it is multiplied with (None: a plain sum, or views alone); `product`
+    tells that the factor is made here from two weights and the running tensor is not touched.
     `summed` are the reductions summed, `result` the labels afterwards, `flops` multiply-adds.
     """
 
