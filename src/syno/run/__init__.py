@@ -1,0 +1,1 @@
+"""Running a search: the study, processes with limits, and the main job."""
