@@ -101,10 +101,22 @@ class MonteCarloTreeSearch:
         self.seen.add(candidate)
         flight = self.flights.pop(candidate, None)
         if flight is None:
-            return
-        self._count(flight.path, flight.moves, 0.0, weight=-1.0)
-        self._count(flight.path, flight.moves, self.setting.reward(outcome))
-        self._close_upwards(flight.path)
+            flight = self._retrace(candidate)
+        else:
+            self._count(flight.path, flight.moves, 0.0, weight=-1.0)
+        if flight is not None:
+            self._count(flight.path, flight.moves, self.setting.reward(outcome))
+            self._close_upwards(flight.path)
+
+    def _retrace(self, candidate: Any) -> _Flight | None:
+        """Return the way to a candidate of an earlier run, opening the moves on it."""
+        space, state = self.setting.space, self.setting.space.root()
+        moves = list(space.trace(candidate))
+        path = [state]
+        for move in moves:
+            state = space.apply(state, move)
+            path.append(state)
+        return _Flight(path, moves) if moves else None
 
     def _node(self, state: State) -> Node:
         return self.nodes.setdefault(state, Node())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from math import isfinite
 from typing import Any, Literal
 
 FailureKind = Literal["error", "out_of_memory", "not_a_number", "crashed"]
@@ -64,5 +65,17 @@ def from_dict(data: Mapping[str, Any]) -> Outcome:
     kind = _KINDS.get(rest.pop("outcome", None))
     if kind is None:
         raise ValueError(f"not an outcome: {data!r}")
-    made: Outcome = kind(**rest)
+    try:
+        made: Outcome = kind(**rest)
+    except TypeError as problem:
+        raise ValueError(f"not an outcome: {data!r}") from problem
     return made
+
+
+def finite(outcome: Outcome) -> Outcome:
+    """Return `outcome`; a failure of its own kind where a score is not a finite number."""
+    if isinstance(outcome, Scored):
+        for name in ("accuracy", "ratio"):
+            if not isfinite(getattr(outcome, name)):
+                return Failed("not_a_number", f"{name} is {getattr(outcome, name)}")
+    return outcome

@@ -35,6 +35,9 @@ class Space(Protocol):
     def result(self, state: State) -> Hashable | None:
         """Return the candidate of a finished state, None for any other."""
 
+    def trace(self, candidate: Any) -> Sequence[Any]:
+        """Return moves from the root to a candidate; none where the space does not reach it."""
+
 
 class Strategy(Protocol):
     """A search strategy: it is asked for candidates and told what became of them."""

@@ -99,6 +99,13 @@ class SynthesisSpace:
         """Return the operator of a finished state."""
         return state.operator
 
+    def trace(self, candidate: Operator) -> list[Move]:
+        """Return moves from the root to `candidate`; none where the space does not reach it."""
+        try:
+            return path_to(self, candidate)
+        except (OperatorError, SpecError):
+            return []
+
     def finishing(self, state: State) -> tuple[Move, ...]:
         """Return one move for each valid operator whose data coordinates are those of `state`."""
         if state not in self._finished:

@@ -1,0 +1,104 @@
+"""Evaluating one candidate in a worker process: latency first, then training."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from syno.search.outcome import Failed, Outcome, Pruned, Scored
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from syno.evaluate.splits import DataSplits
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a worker needs to evaluate one operator; `operator` None means the original network.
+
+    `least_ratio` is the speed below which a candidate is not worth training; `rounds` the number of
+    interleaved timing rounds, 0 for none.
+    """
+
+    model: str
+    data: str
+    operator: str | None
+    coefficients: Mapping[str, int]
+    recipe: Mapping[str, Any]
+    seed: int = 0
+    batch: int = 1
+    mode: str = "eager"
+    least_ratio: float = 0.0
+    rounds: int = 9
+    train: bool = True
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def evaluate(task: Task) -> Outcome:
+    """Return the outcome of a task; runs in a worker process."""
+    import torch
+
+    from syno.evaluate.latency import compare
+    from syno.evaluate.models import info
+    from syno.evaluate.training import NotANumber, Recipe, train
+    from syno.nn.substitution import count_parameters
+
+    torch.set_num_threads(1)
+    original = _original(task.model, task.seed)
+    network, flops = build(task)
+    extra: dict[str, Any] = {"seed": task.seed, "recipe": dict(task.recipe), **task.extra}
+    ratio = 1.0
+    if task.rounds and task.operator is not None:
+        mode: Any = task.mode
+        example = info(task.model).example_input(task.batch)
+        timed = compare(original, network, example, mode=mode, rounds=task.rounds)
+        ratio = timed.ratio
+        extra["latency"] = timed.to_dict()
+        if ratio < task.least_ratio:
+            return Pruned(f"only {ratio:.2f} times as fast as the original", extra)
+    if not task.train:
+        return Scored(0.0, ratio, flops, count_parameters(network), extra)
+    try:
+        result = train(network, _data(task.data), Recipe(**task.recipe), seed=task.seed)
+    except NotANumber as error:
+        return Failed("not_a_number", str(error))
+    extra["training"] = asdict(result)
+    parameters = count_parameters(network)
+    return Scored(result.validation_accuracy, ratio, flops, parameters, extra)
+
+
+def build(task: Task) -> tuple[nn.Module, int]:
+    """Return the network of a task and the multiply-adds of its sites for one image."""
+    from syno.evaluate.models import info
+    from syno.ir.parser import parse
+    from syno.nn.sites import find_sites, replaceable
+    from syno.nn.substitution import site_flops, substitute
+
+    original = _original(task.model, task.seed)
+    example = info(task.model).example_input(1)
+    sites = replaceable(find_sites(original, example), task.model)
+    if task.operator is None:
+        return copy.deepcopy(original), sum(site.flops for site in sites)
+    op = parse(task.operator)
+    flops = sum(site_flops(op, site, task.coefficients) for site in sites)
+    assignment = {site.name: op for site in sites}
+    options = {"coefficients": task.coefficients, "seed": task.seed}
+    return substitute(original, assignment, example, **options), flops
+
+
+@cache
+def _original(model: str, seed: int) -> nn.Module:
+    from syno.evaluate.models import build as build_model
+
+    return build_model(model, seed=seed)
+
+
+@cache
+def _data(name: str) -> DataSplits:
+    from syno.evaluate.data import load
+
+    return load(name)
