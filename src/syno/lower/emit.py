@@ -323,10 +323,12 @@ class _Writer:
 
     def pool(self, blocks: dict[Labels, Coord]) -> None:
         assert self.calls is not None
-        spatial = [
-            axis for axis in self.tensor.axes if axis in blocks or set(axis) & set(self.windows)
-        ]
-        lead = tuple(axis for axis in self.tensor.axes if axis not in spatial and axis)
+        axes = self.tensor.axes
+        spatial = [axis for axis in axes if axis in blocks or set(axis) & set(self.windows)]
+        tail = axes[axes.index(spatial[0]) :]
+        if len(tail) <= MAX_WINDOWS:  # axes between and behind stay where they are
+            spatial = list(tail)
+        lead = tuple(axis for axis in axes if axis not in spatial and axis)
         rest = tuple(label for axis in lead[1:] for label in axis)
         head: Axes = ((lead[0] if lead else ()), rest)
         wide: Axes = (*spatial, *(() for _ in range(MAX_WINDOWS - len(spatial))))
