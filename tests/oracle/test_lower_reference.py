@@ -58,6 +58,8 @@ OPERATORS = {
     "y[n,c,h] = sum[a:k] x[n,c,h+a-k//2]*w1[c,h+a-k//2]",
     "channels last": "[N, H, C_in] -> [N, H, C_out]\n"
     "y[n,h,o] = sum[c:C_in,a:k] x[n,h+a-k//2,c]*w1[o,c,a]",
+    "sum beside a window": "[N, H, C] -> [N, H, C_out]\n"
+    "y[n,h,o] = sum[a:k, c:C] x[n, h + a - k//2, c] * w1[o,a]",
     "scale": "[N, C, H] -> [N, C, H]\ny[n,c,h] = x[n,c,h]*w1[c]",
     "nearest upsampling": "[N, C, H] -> [N, C, H*s]\ny[n,c,h] = x[n,c,h//s]*w1[c,h%s]",
 }

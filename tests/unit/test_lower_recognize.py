@@ -71,13 +71,25 @@ CALLS = {
         "[T, 768] -> [T, (72, 2, 16)]\ny[t,(a,b,c)] = sum[r:384] x[t, b*384+r] * w[a,r,c]",
         ["F.linear(x.reshape(n, 2, 384), "],
     ),
+    "grouped pointwise": (
+        "y[n,o,h,w] = sum[c:C_in/g] x[n,(o // (C_out/g))*(C_in/g) + c,h,w]*w1[o,c]",
+        ["torch.matmul(w1.reshape(4, 3, 2), x.reshape(n, 4, 2, 54))"],
+    ),
+    "outer": (
+        "[N, C, H] -> [N, C*s, H]\ny[n,c,h] = x[n,c//s,h]*w1[c]",
+        ["x.reshape(n, 8, 1, 6) * w1.reshape(8, 3, 1)"],
+    ),
+    "channel pool": (
+        "[N, C*s, H, W] -> [N, C, H, W]\ny[n,c,h,w] = sum[a:s] x[n,c*s+a,h,w]",
+        ["x.reshape(n, 8, 3, 6, 9).sum((2,))"],
+    ),
     "block pool": (
         "[N, C, H, W] -> [N, C, H/s, W/s]\ny[n,c,h,w] = sum[a:s,b:s] x[n,c,h*s+a,w*s+b]",
-        ["F.avg_pool2d(x, (3, 3), (3, 3), (0, 0), divisor_override=1)"],
+        ["F.avg_pool2d(x, (3, 3), (3, 3), divisor_override=1)"],
     ),
     "window pool": (
         "[N, C, H, W] -> [N, C, H, W]\ny[n,c,h,w] = sum[a:k] x[n,c,h+a-k//2,w]",
-        ["F.avg_pool2d(x, (3, 1), (1, 1), (1, 0), divisor_override=1)"],
+        ["t = F.pad(x, (0, 0, 1, 1))", "t[:, :, 0:6] + t[:, :, 1:7] + t[:, :, 2:8]"],
     ),
     "scale": ("[N, C, H] -> [N, C, H]\ny[n,c,h] = x[n,c,h]*w1[c]", ["x * w1.reshape(8, 1)"]),
     "pixel shuffle": (

@@ -12,13 +12,13 @@ from math import prod
 from typing import Protocol, runtime_checkable
 
 from syno.ir.coord import Coord
-from syno.lower.layout import Axes, Dialect, Tensor, gathered, rearrange, singles
+from syno.lower.layout import Axes, Dialect, Tensor, gathered, rearrange, reshaped, singles
 from syno.lower.pieces import Factor, Labels, View
 from syno.lower.plan import Plan, Stage, describe
 from syno.lower.recognize import (
-    MAX_WINDOWS,
     Convolution,
     Linear,
+    Product,
     Scale,
     Window,
     recognize,
@@ -43,7 +43,11 @@ class Calls(Protocol):
 
     def convolution(self, code: str, weight: str, slides: Sequence[Slide], groups: str) -> str: ...
     def linear(self, code: str, weight: str) -> str: ...
-    def pool(self, code: str, slides: Sequence[Slide]) -> str: ...
+    def matmul(self, left: str, right: str) -> str: ...
+    def pool(self, code: str, rank: int, sizes: Sequence[int]) -> str: ...
+    def window_sum(
+        self, code: str, axis: int, rank: int, slide: Slide, length: int
+    ) -> tuple[str, str]: ...
 
 
 def write_body(plan: Plan, dialect: Dialect) -> list[str]:
@@ -232,6 +236,7 @@ class _Writer:
         return self.dialect.einsum(spec, *(each.code for each in apart))
 
     def contract(self, factor: Factor, summed: frozenset[Coord]) -> None:
+        self.plain_sum((summed - factor.labels).intersection(self.tensor.labels))
         weight = self.weight(factor)
         places = {x for window in self.windows.values() for x in window.places}
         plain = tuple(label for label in weight.labels if label not in places)
@@ -245,24 +250,44 @@ class _Writer:
             self.convolution(call, weight)
         elif isinstance(call, Linear):
             self.linear(call, weight)
+        elif isinstance(call, Product):
+            self.matmul(call, weight)
         elif isinstance(call, Scale):
-            self.scale(weight)
+            self.scale(call, weight)
         else:
             result = (*roles.kept, *roles.grouped, *roles.added)
             self.set(self.einsum([self.tensor, weight], result), singles(result))
 
-    def scale(self, weight: Tensor) -> None:
-        """Multiply elementwise: the weight in the order of the tensor, ones elsewhere."""
-        self.arrange(singles(self.tensor.labels))
-        ordered = tuple(label for label in self.tensor.labels if label in weight.labels)
-        code = rearrange(weight, singles(ordered), self.dialect, self.extent).code
-        shape = [self.extent((x,)) if x in ordered else "1" for x in self.tensor.labels]
-        while shape and shape[0] == "1" and len(shape) > 1:
-            shape.pop(0)
-        if len(shape) != len(ordered):
-            code = self.dialect.reshape(code, shape)
-        self.set(f"{self.tensor.code} * {code}", self.tensor.axes)
+    def scale(self, call: Scale, weight: Tensor) -> None:
+        """Multiply elementwise, in the order of the tensor.
+
+        Labels of the weight alone go behind those of both: a later sum finds them side by side.
+        """
+        parts = [run for axis in self.tensor.axes for run in _by_kind(axis, call.grouped)]
+        last = [place for place, axis in enumerate(parts) if set(axis) <= set(call.grouped)]
+        place = last[-1] + 1 if last else int(self.batch in self.tensor.labels)
+        axes = (*parts[:place], *([call.added] if call.added else []), *parts[place:])
+        code = f"{self.broadcast(self.tensor, axes)} * {self.broadcast(weight, axes)}"
+        self.set(code, axes)
         self.flush()
+
+    def broadcast(self, tensor: Tensor, axes: Axes) -> str:
+        """Return `tensor` arranged along `axes`, with length 1 where it has no such labels."""
+        own = tuple(axis for axis in axes if set(axis) <= set(tensor.labels))
+        code = rearrange(tensor, own, self.dialect, self.extent).code
+        shown = axes[axes.index(own[0]) :] if own else axes[-1:]
+        if len(shown) == len(own):
+            return code
+        lengths = [self.extent(axis) if axis in own else "1" for axis in shown]
+        return reshaped(code, lengths, self.dialect)
+
+    def matmul(self, call: Product, weight: Tensor) -> None:
+        assert self.calls is not None
+        self.arrange((call.batch, call.grouped, call.contracted, call.columns))
+        matrix = (call.grouped, call.added, call.contracted)
+        weight = rearrange(weight, matrix, self.dialect, self.extent)
+        code = self.calls.matmul(weight.code, self.tensor.code)
+        self.set(code, (call.batch, call.grouped, call.added, call.columns))
 
     def linear(self, call: Linear, weight: Tensor) -> None:
         assert self.calls is not None
@@ -300,49 +325,60 @@ class _Writer:
         return Slide(size, whole // 2, step, whole // size)
 
     def sum(self, summed: frozenset[Coord]) -> None:
-        places = {x for window in self.windows.values() for x in window.places}
-        blocks = self.blocks(summed - places) if self.calls is not None else {}
-        plain = {x for x in summed - places if not any(x in block for block in blocks)}
-        if plain:
-            axes = gathered_many(self.tensor.axes, plain)
-            self.arrange(axes)
-            where = [number for number, axis in enumerate(axes) if set(axis) & plain]
-            left = tuple(axis for axis in axes if not set(axis) & plain)
-            self.set(self.dialect.sum(self.tensor.code, where), left)
-        if self.windows or blocks:
+        """Sum labels: windows by adding their places, blocks by a pool, the rest by a sum."""
+        for label in list(self.windows):
+            self.window_sum(label)
+        summed &= set(self.tensor.labels)
+        blocks = self.blocks(summed) if self.calls is not None else {}
+        self.plain_sum(summed - set(blocks.values()))
+        if blocks:
             self.pool(blocks)
 
+    def plain_sum(self, labels: frozenset[Coord]) -> None:
+        if labels:
+            axes = gathered_many(self.tensor.axes, labels)
+            self.arrange(axes)
+            where = [number for number, axis in enumerate(axes) if set(axis) & labels]
+            left = tuple(axis for axis in axes if not set(axis) & labels)
+            self.set(self.dialect.sum(self.tensor.code, where), left)
+
+    def window_sum(self, label: Coord) -> None:
+        assert self.calls is not None
+        place = self.focus(label)
+        slide, rank = self.slide((label,)), len(self.tensor.axes)
+        window = self.windows.pop(label)
+        length = self.lengths(window.base)
+        padded, code = self.calls.window_sum(self.tensor.code, place, rank, slide, length)
+        self.lines.append(f"t = {padded}")
+        self.relabel(place, window.base, code)
+        self.flush()
+
     def blocks(self, summed: frozenset[Coord]) -> dict[Labels, Coord]:
-        """Return axes (..., r) whose last label alone is summed: pools of stride |r|."""
-        found: dict[Labels, Coord] = {}
-        for axis in self.tensor.axes:
-            ends = len(axis) > 1 and axis[-1] in summed and not set(axis[:-1]) & summed
-            if ends and len(found) + len(self.windows) < MAX_WINDOWS:
-                found[axis] = axis[-1]
-        return found
+        """Return the last axes (..., r) of which r alone is summed: pools of stride |r|."""
+        axes = self.tensor.axes
+        if not 3 <= len(axes) <= 4 or any(set(axis) & summed for axis in axes[:-2]):
+            return {}
+        found = {axis: axis[-1] for axis in axes[-2:] if axis and axis[-1] in summed}
+        fits = all(len(axis) > 1 and not set(axis[:-1]) & summed for axis in found)
+        return found if fits else {}
 
     def pool(self, blocks: dict[Labels, Coord]) -> None:
         assert self.calls is not None
         axes = self.tensor.axes
-        spatial = [axis for axis in axes if axis in blocks or set(axis) & set(self.windows)]
-        tail = axes[axes.index(spatial[0]) :]
-        if len(tail) <= MAX_WINDOWS:  # axes between and behind stay where they are
-            spatial = list(tail)
-        lead = tuple(axis for axis in axes if axis not in spatial and axis)
-        rest = tuple(label for axis in lead[1:] for label in axis)
-        head: Axes = ((lead[0] if lead else ()), rest)
-        wide: Axes = (*spatial, *(() for _ in range(MAX_WINDOWS - len(spatial))))
-        self.arrange((*head, *wide))
-        slides, after = [], []
-        for axis in wide:
-            if axis in blocks:
-                size = self.length(blocks[axis])
-                slides.append(Slide(size, 0, size))
-                after.append(axis[:-1])
-            else:
-                slides.append(self.slide(axis))
-                after.append(self.base(axis))
-        self.set(self.calls.pool(self.tensor.code, slides), (*head, *after))
+        sizes = [self.length(blocks[axis]) if axis in blocks else 1 for axis in axes[-2:]]
+        after = tuple(axis[:-1] if axis in blocks else axis for axis in axes)
+        self.set(self.calls.pool(self.tensor.code, len(axes), sizes), after)
+
+
+def _by_kind(axis: Labels, chosen: Labels) -> list[Labels]:
+    """Cut an axis where labels among `chosen` meet others."""
+    runs: list[list[Coord]] = []
+    for label in axis:
+        if runs and (runs[-1][-1] in chosen) == (label in chosen):
+            runs[-1].append(label)
+        else:
+            runs.append([label])
+    return [tuple(run) for run in runs]
 
 
 def _reads_batch(line: str) -> bool:
@@ -350,7 +386,7 @@ def _reads_batch(line: str) -> bool:
     return not line.startswith("#") and re.search(r"\bn\b", line) is not None
 
 
-def gathered_many(axes: Axes, labels: set[Coord]) -> Axes:
+def gathered_many(axes: Axes, labels: frozenset[Coord]) -> Axes:
     """Return `axes` cut so that each of `labels` has an axis of its own."""
     for label in [label for axis in axes for label in axis if label in labels]:
         axes = gathered(axes, (label,))

@@ -6,6 +6,7 @@ nothing where the memory is already in the wanted order.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -65,7 +66,12 @@ def rearrange(tensor: Tensor, target: Axes, dialect: Dialect, extent: Extent) ->
 def _reshape(code: str, old: Axes, new: Axes, dialect: Dialect, extent: Extent) -> str:
     """Return `code` reshaped from the axes `old` to `new`; as it is where no length changes."""
     shape = [extent(axis) for axis in new]
-    return code if shape == [extent(axis) for axis in old] else dialect.reshape(code, shape)
+    return code if shape == [extent(axis) for axis in old] else reshaped(code, shape, dialect)
+
+
+def reshaped(code: str, shape: Sequence[str], dialect: Dialect) -> str:
+    """Return `code` reshaped; of two reshapes in a row only the last is written."""
+    return dialect.reshape(re.sub(r"\.reshape\([^()]*\)$", "", code), shape)
 
 
 def _runs(source: Labels, wanted: Labels) -> list[Labels]:

@@ -62,14 +62,23 @@ class TorchDialect:
     def linear(self, code: str, weight: str) -> str:
         return f"F.linear({code}, {weight})"
 
-    def pool(self, code: str, slides: Sequence[Slide]) -> str:
-        padding = [slide.left for slide in slides]
-        if any(slide.left != slide.right for slide in slides):
-            code = _pad(code, [x for slide in reversed(slides) for x in (slide.left, slide.right)])
-            padding = [0] * len(slides)
-        size = _numbers([slide.size for slide in slides])
-        stride = _numbers([slide.stride for slide in slides])
-        return f"F.avg_pool2d({code}, {size}, {stride}, {_numbers(padding)}, divisor_override=1)"
+    def matmul(self, left: str, right: str) -> str:
+        return f"torch.matmul({left}, {right})"
+
+    def pool(self, code: str, rank: int, sizes: Sequence[int]) -> str:
+        size = _numbers(sizes)
+        return f"F.avg_pool2d({code}, {size}, {size}, divisor_override=1)"
+
+    def window_sum(
+        self, code: str, axis: int, rank: int, slide: Slide, length: int
+    ) -> tuple[str, str]:
+        """Return the padded tensor and the sum of its slices: several times faster than a pool."""
+        padded = _pad(code, [0, 0] * (rank - 1 - axis) + [slide.left, slide.right])
+        reach = (length - 1) * slide.stride + 1
+        step = f":{slide.stride}" if slide.stride > 1 else ""
+        starts = [place * slide.dilation for place in range(slide.size)]
+        places = [f"t[{':, ' * axis}{start}:{start + reach}{step}]" for start in starts]
+        return padded, " + ".join(places)
 
 
 def _numbers(values: Sequence[int]) -> str:
