@@ -1,0 +1,1 @@
+"""Data sets, models, training and latency: what a candidate is measured by."""

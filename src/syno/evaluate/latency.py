@@ -6,13 +6,19 @@ import copy
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import median, quantiles
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch._dynamo import config as dynamo_config
+from torch._dynamo.exc import FailOnRecompileLimitHit
+
+from syno.ir.errors import SynoError
 
 Mode = Literal["eager", "compile"]
 _CALLS_SECONDS = 0.02
@@ -53,11 +59,14 @@ def compare(
 
     Each round times a block of calls of the original and one of the candidate, of about 20 ms each;
     what disturbs the machine disturbs both. Compiled modules are compiled and warmed up first.
+    Raises SynoError for less than one round, and where compiling falls back to eager calls.
     """
+    if rounds < 1 or threads < 1:
+        raise SynoError(f"A comparison takes 1 or more rounds ({rounds}) and threads ({threads}).")
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), _compiling():
             first = _ready(original, example_input, mode)
             second = _ready(candidate, example_input, mode)
             calls = _calls(first, second)
@@ -65,7 +74,7 @@ def compare(
     finally:
         torch.set_num_threads(before)
     ratios = [one / two for one, two in pairs]
-    low, _, high = quantiles(ratios, n=4)
+    low, _, high = quantiles(ratios, n=4, method="inclusive") if rounds > 1 else 3 * ratios
     return LatencyComparison(
         mode,
         1e3 * median(one for one, _ in pairs),
@@ -90,10 +99,29 @@ def machine() -> dict[str, Any]:
     }
 
 
+@contextmanager
+def _compiling() -> Iterator[None]:
+    """Let every comparison compile afresh.
+
+    Networks of one class share the code of `forward`, and torch.compile keeps few versions of one
+    code: after these it calls the plain module without a word, so that eager times would pass for
+    compiled ones. Here that is an error.
+    """
+    torch.compiler.reset()
+    with dynamo_config.patch(fail_on_recompile_limit_hit=True):
+        try:
+            yield
+        except FailOnRecompileLimitHit as error:
+            raise SynoError(
+                f"torch.compile gave up on this network and would run it uncompiled: {error}. Time "
+                "it with the mode eager."
+            ) from None
+
+
 def _ready(module: nn.Module, example_input: Tensor, mode: Mode) -> Callable[[], Any]:
     """Return a call of `module` in evaluation mode, warmed up."""
     module = copy.deepcopy(module).eval()
-    run: Any = torch.compile(module) if mode == "compile" else module
+    run: Any = torch.compile(module, dynamic=False) if mode == "compile" else module
 
     def call() -> Any:
         return run(example_input)
@@ -129,8 +157,8 @@ def _block(call: Callable[[], Any], calls: int) -> float:
 
 def _processor() -> str:
     try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            lines = [line for line in file if line.startswith("model name")]
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
-        lines = []
+        return platform.processor()
+    lines = [line for line in text.splitlines() if line.startswith("model name")]
     return lines[0].partition(":")[2].strip() if lines else platform.processor()

@@ -64,7 +64,8 @@ class ConvNet(nn.Module):
         x = F.relu(self.down(x))
         for layer in self.second:
             x = F.relu(x + layer(x))
-        return self.head(x.mean((2, 3)))
+        scores: Tensor = self.head(x.mean((2, 3)))
+        return scores
 
 
 class BasicBlock(nn.Module):
@@ -112,7 +113,8 @@ class ResNet20(nn.Module):
         """Map (batch, 3, 32, 32) to (batch, classes)."""
         x = F.relu(self.bn1(self.conv1(x)))
         x = self.layer3(self.layer2(self.layer1(x)))
-        return self.fc(x.mean((2, 3)))
+        scores: Tensor = self.fc(x.mean((2, 3)))
+        return scores
 
 
 def _conv_bn(inside: int, outside: int, stride: int = 1) -> nn.Sequential:

@@ -1,7 +1,7 @@
 """Import torchvision beside a torch build that its compiled operators were not made for.
 
-torchvision declares two operators, `nms` and `qnms`, in a binary that loads only beside the torch it
-was built with; without them its import stops, although models and transforms need neither. Only
+torchvision declares two operators, `nms` and `qnms`, in a binary that loads only beside the torch
+it was built with; without them its import stops, although models and transforms need neither. Only
 when the plain import fails with just that error, their schemas are declared here. With matching
 builds nothing is done.
 """
@@ -15,12 +15,11 @@ from types import ModuleType
 import torch
 
 _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-_library: torch.library.Library | None = None
+_libraries: list[torch.library.Library] = []  # a schema lives as long as its library object
 
 
 def import_torchvision() -> ModuleType:
     """Return the module torchvision, declaring the missing schemas if need be."""
-    global _library
     try:
         return importlib.import_module("torchvision")
     except RuntimeError as error:
@@ -28,7 +27,8 @@ def import_torchvision() -> ModuleType:
             raise
     for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
         del sys.modules[name]
-    _library = torch.library.Library("torchvision", "DEF")
+    library = torch.library.Library("torchvision", "DEF")
     for name in ("nms", "qnms"):
-        _library.define(f"{name}{_SCHEMA}")
+        library.define(f"{name}{_SCHEMA}")
+    _libraries.append(library)
     return importlib.import_module("torchvision")
