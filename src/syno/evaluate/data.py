@@ -23,7 +23,7 @@ def load(name: str, *, seed: int = 0) -> DataSplits:
 
 
 def _digits(seed: int) -> DataSplits:
-    """Return the 1,797 8x8 digits of scikit-learn (Alpaydin, Kaynak 1998); the test set is fixed."""
+    """Return the 1,797 8x8 digits of scikit-learn (Alpaydin, Kaynak 1998), the test set fixed."""
     from sklearn.datasets import load_digits
 
     found = load_digits()
