@@ -76,8 +76,7 @@ def read() -> Arrays:
             "syno data fetch cifar10"
         )
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays: Arrays = {name: stored[name] for name in _ARRAYS}
+        arrays = _stored(path)
     except PermissionError as error:
         raise DataError(
             f"The data file {path} cannot be read: {error.strerror}. Let this user read it, or "
@@ -89,6 +88,11 @@ def read() -> Arrays:
     if _digest(arrays) != CONTENT_SHA256:
         raise _damaged(path, "its checksum is not that of CIFAR-10")
     return arrays
+
+
+def _stored(path: Path) -> Arrays:
+    with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as stored:
+        return {name: stored[name] for name in _ARRAYS}
 
 
 def _is_cached() -> bool:

@@ -1,0 +1,150 @@
+"""Latency: ratios that mean something, and compiled times that are those of compiled code."""
+
+import time
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from syno.evaluate import latency
+from syno.evaluate.latency import compare
+from syno.ir.errors import SynoError
+
+
+class Sleeper(nn.Module):
+    """Takes a given time, and notes in which state it was called."""
+
+    def __init__(self, seconds: float, log: list[tuple[float, bool, bool, int]]) -> None:
+        super().__init__()
+        self.seconds, self.log = seconds, log
+
+    def __deepcopy__(self, memo: object) -> "Sleeper":
+        return Sleeper(self.seconds, self.log)
+
+    def forward(self, x: Tensor) -> Tensor:
+        threads = torch.get_num_threads()
+        self.log.append((self.seconds, self.training, torch.is_inference_mode_enabled(), threads))
+        time.sleep(self.seconds)
+        return x
+
+
+def stack(layers: int) -> nn.Module:
+    return nn.Sequential(*(nn.Conv2d(32, 32, 3, padding=1) for _ in range(layers)))
+
+
+X = torch.randn(1, 32, 16, 16)
+
+
+def test_equal_networks_have_ratio_1() -> None:
+    found = compare(stack(4), stack(4), X, rounds=15)
+    assert 0.75 < found.ratio < 1.33
+    assert found.ratio_low <= found.ratio <= found.ratio_high
+
+
+def test_a_quarter_of_the_layers_is_faster() -> None:
+    found = compare(stack(8), stack(2), X, rounds=9)
+    assert found.ratio > 2
+    assert found.original_ms > found.candidate_ms
+
+
+def test_a_known_ratio_is_found() -> None:
+    found = compare(Sleeper(0.02, []), Sleeper(0.01, []), X, rounds=3)
+    assert found.ratio == pytest.approx(2, rel=0.15)
+    assert found.original_ms == pytest.approx(20, rel=0.15)
+    assert (found.batch, found.rounds, found.threads, found.mode) == (1, 3, 1, "eager")
+
+
+def test_calls_are_interleaved_in_evaluation_mode_on_one_thread() -> None:
+    log: list[tuple[float, bool, bool, int]] = []
+    torch.set_num_threads(2)
+    compare(Sleeper(0.004, log), Sleeper(0.002, log), X, rounds=6)
+    assert torch.get_num_threads() == 2
+    assert {entry[1:] for entry in log} == {(False, True, 1)}
+    blocks = 1 + sum(one[0] != two[0] for one, two in pairwise(log))
+    assert blocks >= 6
+
+
+def test_the_modules_themselves_are_left_alone() -> None:
+    first, second = stack(1).train(), stack(1).train()
+    compare(first, second, X, rounds=1)
+    assert first.training and second.training
+
+
+def test_one_round_has_no_spread() -> None:
+    found = compare(stack(1), stack(1), X, rounds=1)
+    assert found.ratio_low == found.ratio == found.ratio_high
+
+
+@pytest.mark.parametrize("wrong", [{"rounds": 0}, {"threads": 0}])
+def test_nothing_to_measure_is_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(SynoError, match="1 or more rounds"):
+        compare(stack(1), stack(1), X, **wrong)  # type: ignore[arg-type]
+
+
+def test_threads_are_restored_after_an_error() -> None:
+    before = torch.get_num_threads()
+    with pytest.raises(RuntimeError):
+        compare(stack(1), nn.Linear(3, 3), X, threads=2)
+    assert torch.get_num_threads() == before
+
+
+def test_the_machine_is_named() -> None:
+    found = latency.machine()
+    assert found["cores"] and found["processor"] and found["torch"] == torch.__version__
+
+
+class Counted(nn.Module):
+    """All instances share the code of one `forward`, as the copies of a network do."""
+
+    def __init__(self, layers: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(4, 4) for _ in range(layers))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+@pytest.fixture
+def counting(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Compile with a backend that only counts how often compiled code runs."""
+    runs: list[int] = []
+    real: Any = torch.compile
+
+    def backend(graph: torch.fx.GraphModule, _inputs: object) -> object:
+        def run(*args: object) -> object:
+            runs.append(1)
+            return graph(*args)
+
+        return run
+
+    def fake(module: nn.Module, **options: bool) -> object:
+        return real(module, backend=backend, **options)
+
+    monkeypatch.setattr(torch, "compile", fake)
+    return runs
+
+
+def test_every_comparison_of_many_in_one_process_runs_compiled_code(counting: list[int]) -> None:
+    for layers in range(0, 12, 2):  # 12 networks: more than torch.compile keeps for one code
+        before, pair = len(counting), (Counted(layers + 1), Counted(layers + 2))
+        compare(*pair, torch.rand(2, 4), mode="compile", rounds=1)
+        assert len(counting) - before >= 22
+
+
+def test_falling_back_to_eager_is_an_error(counting: list[int]) -> None:
+    with (
+        torch._dynamo.config.patch(recompile_limit=1),
+        pytest.raises(SynoError, match="gave up on this network"),
+    ):
+        compare(Counted(1), Counted(2), torch.rand(2, 4), mode="compile", rounds=1)
+
+
+# torch.compile imports a module of torch that uses a part of torch that torch calls deprecated.
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method`:DeprecationWarning")
+def test_inductor_gives_a_ratio() -> None:
+    found = compare(stack(6), stack(1), X, mode="compile", rounds=3)
+    assert found.mode == "compile" and found.ratio > 1.5
