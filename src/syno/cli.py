@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from syno.ir.errors import SizeError, SynoError
+from syno.ir.operator import Operator
 from syno.run.progress import Live, plain_progress
 
 BAD_INPUT, INTERRUPTED = 2, 130
@@ -45,7 +46,8 @@ StudyPath = Annotated[
 ]
 Formula = Annotated[str, typer.Argument(help="An index formula, quoted; see `syno show --help`.")]
 SizeOptions = Annotated[
-    list[str] | None, typer.Option("--size", "-s", help="A size, as in -s C_in=64; may be repeated.")
+    list[str] | None,
+    typer.Option("--size", "-s", help="A size, as in -s C_in=64; may be repeated."),
 ]
 
 
@@ -113,7 +115,7 @@ def search(
     with Live(err, minutes * 60) as live:
         result = Search(settings, live.on_event).run()
     _print_summary(result)
-    out.print(f"The study is {settings.study}; make a page of it with: syno report --study {settings.study}")
+    out.print(f"The study is {settings.study}. For a page: syno report --study {settings.study}")
     emit(as_json, result)
 
 
@@ -135,7 +137,8 @@ def enumerate_command(
     chosen = named_spec(spec)
     if depth is not None:
         chosen = replace(chosen, limits=replace(chosen.limits, steps=depth))
-    space, found, start = SynthesisSpace(chosen), [], time.monotonic()
+    space, start = SynthesisSpace(chosen), time.monotonic()
+    found: list[Operator] = []
     complete = True
     for op in islice(enumerate_operators(space), limit + 1):
         if len(found) == limit or time.monotonic() - start > seconds:
@@ -157,10 +160,10 @@ def show(
 ) -> None:
     """Explain an operator: formula, coordinates, loop nest, plan, FLOPs, parameters, code.
 
-    Example: syno show 'y[n,o,h,w] = sum[c:C_in, a:k, b:k] x[n, c, h+a-k//2, w+b-k//2] * w1[o,c,a,b]'
+    Example: syno show 'y[n,o,h,w] = sum[c:C_in, a:k] x[n, c, h+a-k//2, w] * w1[o,c,a]'
 
-    Output iterators n, o, c, h, w, t, d have the sizes N, C_out, C, H, W, T, D; others carry theirs,
-    as in y[i:I], or come with a header line: '[N, C_in] -> [N, C_out]'.
+    Output iterators n, o, c, h, w, t, d have the sizes N, C_out, C, H, W, T, D; others carry
+    theirs, as in y[i:I], or come with a header line: '[N, C_in] -> [N, C_out]'.
     """
     from syno.report.explain import explain
 
@@ -178,7 +181,9 @@ def train(
     operator: Annotated[
         str | None, typer.Option(help="Formula for all sites; default: the original network.")
     ] = None,
-    epochs: Annotated[float | None, typer.Option(help="Epochs; default: the data's recipe.")] = None,
+    epochs: Annotated[
+        float | None, typer.Option(help="Epochs; default: the data's recipe.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights, order and augmentation.")] = 0,
     test: Annotated[bool, typer.Option(help="Also report accuracy on the test set.")] = False,
     as_json: Json = False,
@@ -205,7 +210,9 @@ def train(
         result = run_training(network, splits, recipe, seed=seed, on_progress=step)
     answer: dict[str, Any] = {"model": model, "data": data, "operator": operator, "seed": seed}
     answer |= {"recipe": asdict(recipe), "site_flops": flops, **asdict(result)}
-    out.print(f"validation accuracy {100 * result.validation_accuracy:.2f} % in {result.seconds:.0f} s")
+    out.print(
+        f"validation accuracy {100 * result.validation_accuracy:.2f} % in {result.seconds:.0f} s"
+    )
     if test:
         found = accuracy_on(network, splits.final_test("syno train --test"), splits)
         answer["test_accuracy"] = found
@@ -224,13 +231,17 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Time a model against itself with an operator in its convolutions, interleaved in one run."""
-    from syno.evaluate.latency import compare, machine
+    from syno.evaluate.latency import Mode, compare, machine
     from syno.evaluate.models import info
     from syno.run.candidate import Task, build
     from syno.run.search import question
 
-    modes = {"both": ("eager", "compile")}.get(mode, (mode,))
-    if not set(modes) <= {"eager", "compile"}:
+    modes: dict[str, tuple[Mode, ...]] = {
+        "both": ("eager", "compile"),
+        "eager": ("eager",),
+        "compile": ("compile",),
+    }
+    if mode not in modes:
         raise SynoError(f"--mode is eager, compile or both, not {mode!r}.")
     spec = question(model)[0]
     coefficients = {name: spec.bindings[0][name] for name in spec.coefficients}
@@ -239,7 +250,7 @@ def bench(
     example = info(model).example_input(batch)
     rows = {}
     table = Table("mode", "original ms", "operator ms", "ratio", "quartiles")
-    for each in modes:
+    for each in modes[mode]:
         with err.status(f"timing under {each}"):
             found = compare(original, changed, example, mode=each, threads=threads, rounds=rounds)
         rows[each] = found.to_dict()
@@ -305,7 +316,9 @@ def data_fetch(
             cifar10.fetch(archive, status.update)
     splits = load(name)
     counts = {"train": len(splits.train), "validation": len(splits.validation)}
-    out.print(f"{name} is ready: {counts['train']:,} to train, {counts['validation']:,} to validate")
+    out.print(
+        f"{name} is ready: {counts['train']:,} to train, {counts['validation']:,} to validate"
+    )
     emit(as_json, {"name": name, **counts})
 
 
@@ -322,7 +335,9 @@ def parse_sizes(texts: list[str]) -> dict[str, int]:
 
 def _print_summary(result: Mapping[str, Any]) -> None:
     base = result["baseline"]
-    table = Table("", "validation", "faster", "confirmed", "compiled", "operator", title="Pareto front")
+    table = Table(
+        "", "validation", "faster", "confirmed", "compiled", "operator", title="Pareto front"
+    )
     row = ("original", f"{100 * base['accuracy']:.2f} %", "1.00x")
     table.add_row(*row, _spread(result["baseline_confirmed"]), "1.00x", "")
     for each in result["front"]:

@@ -35,8 +35,10 @@ CALLS = {
         ["F.conv2d(x, w1, padding=(1, 1), groups=4)"],
     ),
     "depthwise": (
-        "[N, C, H, W] -> [N, C, H, W]\n"
-        "y[n,c,h,w] = sum[a:k,b:k] x[n,c,h+a-k//2,w+b-k//2]*w1[c,a,b]",
+        (
+            "[N, C, H, W] -> [N, C, H, W]\n"
+            "y[n,c,h,w] = sum[a:k,b:k] x[n,c,h+a-k//2,w+b-k//2]*w1[c,a,b]"
+        ),
         ["F.conv2d(x, w1.reshape(8, 1, 3, 3), padding=(1, 1), groups=8)"],
     ),
     "pointwise": (

@@ -1,0 +1,1 @@
+"""The language: sizes, coordinates, operators, formulas and what they mean."""

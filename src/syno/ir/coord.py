@@ -28,9 +28,7 @@ class Coord:
     size: Size
     key: str
 
-    def __new__(
-        cls, op: str, args: tuple[Coord, ...], arg: int | Size | None, size: Size
-    ) -> Coord:
+    def __new__(cls, op: str, args: tuple[Coord, ...], arg: int | Size | None, size: Size) -> Coord:
         interned = (op, args, arg, size)
         found = _INTERNED.get(interned)
         if found is None:
@@ -90,7 +88,10 @@ def merge(coord: Coord, block: Size) -> tuple[Coord, Coord]:
 
 
 def quotient(coord: Coord, block: Size) -> Coord:
-    """Return `coord // block`; `(i // B) // C` is `i // (B*C)`, `(i % D) // C` is `(i // C) % (D/C)`."""
+    """Return `coord // block`.
+
+    `(i // B) // C` is `i // (B*C)`, `(i % D) // C` is `(i // C) % (D/C)`.
+    """
     if coord.op == "quotient" and isinstance(coord.arg, Size):
         return quotient(coord.args[0], coord.arg * block)
     if coord.op == "remainder":

@@ -44,7 +44,11 @@ class Cuts:
 def _sorted_edges(whole: Coord, ranges: list[tuple[Size, Size]]) -> list[Size]:
     edges = {edge for pair in ranges for edge in pair} - {ONE, whole.size}
     known = set(ranges)
-    return sorted(sorted(edges), key=cmp_to_key(lambda one, two: _order(one, two, known)))
+
+    def order(one: Size, two: Size) -> int:
+        return _order(one, two, known)
+
+    return sorted(sorted(edges), key=cmp_to_key(order))
 
 
 def _order(one: Size, two: Size, known: set[tuple[Size, Size]]) -> int:

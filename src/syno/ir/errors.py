@@ -1,4 +1,4 @@
-"""Every error that Syno raises on purpose: one clear paragraph that says what, where and what to do."""
+"""Errors raised on purpose: one clear paragraph that says what, where and what to do."""
 
 from __future__ import annotations
 

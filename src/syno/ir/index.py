@@ -1,7 +1,7 @@
 """Reading one index expression: from a flat sum of terms to the coordinate the primitives make.
 
-`h + a - k//2` is a window, `c*s + j` a split, `s*a` a stride, `(h + 1) % H` a shift. A flat sum says
-nothing about the order in which these were applied; sizes decide. Where several orders fit, a
+`h + a - k//2` is a window, `c*s + j` a split, `s*a` a stride, `(h + 1) % H` a shift. A flat sum
+says nothing about the order in which these were applied; sizes decide. Where several orders fit, a
 window is applied last, the last window term outermost; parentheses choose another.
 """
 
@@ -262,8 +262,8 @@ def _why_not(sum_: Linear) -> str:
     if len(sum_.terms) == 1 and not sum_.halves and extra:
         sign, size = ("+" if extra > 0 else "-"), sum_.terms[0][1].size
         return (
-            f"The constant {sign} {abs(extra)} reads out of nowhere, outside of [0, {size}): a shift "
-            f"wraps around, write (... {sign} {abs(extra)}) % {size}."
+            f"The constant {sign} {abs(extra)} reads out of nowhere, outside of [0, {size}): a "
+            f"shift wraps around, write (... {sign} {abs(extra)}) % {size}."
         )
     if not sum_.terms:
         return "A coordinate reads an iterator; a constant index reads one fixed element only."

@@ -47,9 +47,9 @@ def parse(text: str) -> Operator:
     """Read an operator from its index formula (design 2.3).
 
     The header `[input] -> [output]` may be left out when every output iterator carries its size
-    (`y[n:N, o:C_out]`) or one of the usual names (n N, o C_out, c C, h H, w W, t T, d D). The weights of
-    the result stand in canonical order: ask `weight_shapes` for theirs.
-    Raises ParseError with the position, or OperatorError when no order of primitives builds it.
+    (`y[n:N, o:C_out]`) or one of the usual names (n N, o C_out, c C, h H, w W, t T, d D). The
+    weights of the result stand in canonical order: ask `weight_shapes` for theirs. Raises
+    ParseError with the position, or OperatorError when no order of primitives builds it.
     """
     found = _KNOWN.get(text)
     if found is None:
@@ -240,9 +240,7 @@ def _read_binders(reader: Reader, draft: _Draft, dimensions: int) -> None:
         count += 1
 
 
-def _read_factors(
-    reader: Reader, draft: _Draft
-) -> tuple[list[Coord], list[list[Coord]], int]:
+def _read_factors(reader: Reader, draft: _Draft) -> tuple[list[Coord], list[list[Coord]], int]:
     data: list[Coord] | None = None
     position = reader.now.position
     weights: list[list[Coord]] = []
@@ -286,9 +284,7 @@ def _read_index_list(reader: Reader, draft: _Draft, is_data: bool) -> list[Coord
     return index
 
 
-def _input_shape(
-    reader: Reader, draft: _Draft, data: list[Coord], position: int
-) -> list[Size]:
+def _input_shape(reader: Reader, draft: _Draft, data: list[Coord], position: int) -> list[Size]:
     if draft.shape_in is None:
         return [coord.size for coord in data]
     shape = [product(list(parts)) for parts in draft.shape_in]

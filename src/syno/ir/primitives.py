@@ -20,8 +20,8 @@ class IndexForm:
     """How a coordinate of kind `op` is computed from its arguments.
 
     `value(args, sizes, arg, size)` takes the argument values, the argument sizes, the evaluated
-    constant and the size of the result, and returns the index, which may lie outside `[0, size)` only
-    where `partial` is set: such a read gives 0.
+    constant and the size of the result, and returns the index, which may lie outside `[0, size)`
+    only where `partial` is set: such a read gives 0.
     """
 
     op: str

@@ -31,8 +31,8 @@ def reference(
 ) -> Floats:
     """Return y of shape `op.output_shape(sizes)` for `x` of shape `op.input_shape(sizes)`.
 
-    `weights` is keyed `w1`, `w2`, ... with the shapes of `op.weight_shapes(sizes)`. Raises SizeError
-    where a shape does not fit.
+    `weights` is keyed `w1`, `w2`, ... with the shapes of `op.weight_shapes(sizes)`. Raises
+    SizeError where a shape does not fit.
     """
     data, arrays = _checked(op, sizes, x, weights)
     y = np.zeros(op.output_shape(sizes))
@@ -56,7 +56,9 @@ def reference_gradients(
     grad_x = np.zeros_like(data)
     grad_weights = [np.zeros_like(array) for array in arrays]
     for inside, read, places in _terms(op, sizes):
-        base = np.broadcast_to(inside * np.asarray(grad, np.float64), op.output_shape(sizes))
+        base: Floats = np.broadcast_to(
+            inside * np.asarray(grad, np.float64), op.output_shape(sizes)
+        )
         factors = [array[place] for array, place in zip(arrays, places, strict=True)]
         np.add.at(grad_x, read, _times(base, factors))
         for number, place in enumerate(places):

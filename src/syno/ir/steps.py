@@ -176,8 +176,9 @@ class _Builder:
         for step in ordered:
             if step.primitive == "contract":
                 inner = tuple(c for c in step.consumes if c in kept or last[c] is not step)
-                step = Step("contract", step.consumes, inner, weight=step.weight)
-            final.append(step)
+                final.append(Step("contract", step.consumes, inner, weight=step.weight))
+            else:
+                final.append(step)
         current = {*self.op.outputs, *(c for s in ordered for c in s.yields)}
         dropped = [c for c in current if c not in kept and c not in last]
         dropped.sort(key=lambda coord: coord.key)

@@ -31,8 +31,8 @@ def mean_terms(op: Operator, sizes: Mapping[str, int]) -> float:
 def weight_std(op: Operator, sizes: Mapping[str, int]) -> float:
     """Return the standard deviation of every weight entry that keeps the variance.
 
-    For independent inputs of variance 1, a sum of T products with one entry of each of K weights has
-    variance T * std^(2K).
+    For independent inputs of variance 1, a sum of T products with one entry of each of K weights
+    has variance T * std^(2K).
     """
     return float(mean_terms(op, sizes) ** (-0.5 / max(len(op.weights), 1)))
 

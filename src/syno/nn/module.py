@@ -16,10 +16,10 @@ from syno.nn.initialization import weight_std
 class SynthesizedOperator(nn.Module):
     """The operator `op` under `sizes`, with one parameter for each weight: `w1`, `w2`, ....
 
-    The input has shape `op.input_shape(sizes)`, except that a leading dimension that passes untouched
-    (the batch) may have any extent. The weights keep the variance of the input at the start
-    (design section 6); `seed` fixes them. The result is multiplied by `scale`, which serves operators
-    without weights. Raises OperatorError or SizeError where `sizes` do not fit.
+    The input has shape `op.input_shape(sizes)`, except that a leading dimension that passes
+    untouched (the batch) may have any extent. The weights keep the variance of the input at the
+    start (design section 6); `seed` fixes them. The result is multiplied by `scale`, which serves
+    operators without weights. Raises OperatorError or SizeError where `sizes` do not fit.
     """
 
     def __init__(
@@ -71,5 +71,5 @@ class SynthesizedOperator(nn.Module):
         return {k: v for k, v in self.__dict__.items() if k not in ("_function", "_source")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
         self._lower()

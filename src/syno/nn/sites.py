@@ -19,8 +19,8 @@ class Site:
     """One convolution or linear layer, with the sizes an operator would have there.
 
     `sizes` holds N, C_in, C_out and the height and width of the *output* (a strided site is pooled
-    first); for a linear layer N (all leading dimensions together), C_in, C_out. `flops` counts one for
-    each multiply-add of the original.
+    first); for a linear layer N (all leading dimensions together), C_in, C_out. `flops` counts one
+    for each multiply-add of the original.
     """
 
     name: str
@@ -69,9 +69,9 @@ def replaceable(sites: Sequence[Site], model_name: str = "the model") -> list[Si
     ]
     if not chosen:
         raise ModelError(
-            f"There is no site for an operator in {model_name}: it has {len(sites)} convolutions and "
-            "linear layers, and none is an ungrouped convolution with a window wider than 1 and at "
-            f"least {_LEAST_CHANNELS} input channels. Choose another model."
+            f"There is no site for an operator in {model_name}: it has {len(sites)} convolutions "
+            "and linear layers, and none is an ungrouped convolution with a window wider than 1 "
+            f"and at least {_LEAST_CHANNELS} input channels. Choose another model."
         )
     return chosen
 

@@ -44,8 +44,8 @@ def substitute(
     """Return a deep copy of `model` with the operators of `assignment`, by site name.
 
     A strided convolution becomes average pooling followed by the operator; a bias is kept.
-    `coefficients` (k, s, g, ...) join the sizes of every site. Raises ModelError for a name that is no
-    site, SizeError (naming the site) where an operator does not fit.
+    `coefficients` (k, s, g, ...) join the sizes of every site. Raises ModelError for a name that is
+    no site, SizeError (naming the site) where an operator does not fit.
     """
     sites = {site.name: site for site in find_sites(model, example_input)}
     changed = copy.deepcopy(model)

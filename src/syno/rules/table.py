@@ -2,8 +2,8 @@
 
 A rule is data: the index formula before and after, the sizes of its iterators and a side condition.
 `prove` evaluates both sides over all small sizes. Rules marked `built_in` are applied by the
-constructors of `syno.ir.coord`, so that their left side never exists; the others reject a newly made
-coordinate, because an equal operator is reached without it.
+constructors of `syno.ir.coord`, so that their left side never exists; the others reject a newly
+made coordinate, because an equal operator is reached without it.
 """
 
 from __future__ import annotations
@@ -68,12 +68,8 @@ RULES: tuple[Rule, ...] = (
         "digits join in either order",
         built_in=True,
     ),
-    Rule(
-        "quotient of split", "(i*B + j) // B", "i", {"i": "G", "j": "B"}, "merge undoes split"
-    ),
-    Rule(
-        "remainder of split", "(i*B + j) % B", "j", {"i": "G", "j": "B"}, "merge undoes split"
-    ),
+    Rule("quotient of split", "(i*B + j) // B", "i", {"i": "G", "j": "B"}, "merge undoes split"),
+    Rule("remainder of split", "(i*B + j) % B", "j", {"i": "G", "j": "B"}, "merge undoes split"),
     Rule(
         "quotient of split below",
         "(i*(B*C) + j) // C",
@@ -163,8 +159,8 @@ def pattern(rule: Rule) -> Coord:
 def rejects(coord: Coord, seen: Collection[Coord] = ()) -> Rule | None:
     """Return the exact rule that gives `coord` a simpler spelling, or None.
 
-    `seen` holds the coordinates that index weights: a rule marked `unseen` is void where one of them
-    lies inside `coord`.
+    `seen` holds the coordinates that index weights: a rule marked `unseen` is void where one of
+    them lies inside `coord`.
     """
     for rule in _matching(coord):
         inside = set(coord.walk()) if rule.unseen else ()
@@ -185,9 +181,7 @@ def _matching(coord: Coord) -> tuple[Rule, ...]:
     return _MATCHES[coord]
 
 
-def _match(
-    left: Coord, coord: Coord, coords: dict[Coord, Coord], sizes: dict[str, Size]
-) -> bool:
+def _match(left: Coord, coord: Coord, coords: dict[Coord, Coord], sizes: dict[str, Size]) -> bool:
     """Match the pattern `left`, binding its iterators and its symbols."""
     if not left.args:
         if left.op == "reduce" and coord.op != "reduce":

@@ -27,5 +27,7 @@ def witnesses(rule: Rule) -> tuple[Operator, Operator]:
     raise ValueError(f"no witness for {rule.name}")
 
 
-def _weighted(shape: tuple[Size, ...], data: tuple[Coord, ...], index: tuple[Coord, ...]) -> Operator:
+def _weighted(
+    shape: tuple[Size, ...], data: tuple[Coord, ...], index: tuple[Coord, ...]
+) -> Operator:
     return Operator.build(shape, (_O,), data, (index,))

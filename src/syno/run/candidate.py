@@ -86,8 +86,10 @@ def build(task: Task) -> tuple[nn.Module, int]:
     op = parse(task.operator)
     flops = sum(site_flops(op, site, task.coefficients) for site in sites)
     assignment = {site.name: op for site in sites}
-    options = {"coefficients": task.coefficients, "seed": task.seed}
-    return substitute(original, assignment, example, **options), flops
+    changed = substitute(
+        original, assignment, example, coefficients=task.coefficients, seed=task.seed
+    )
+    return changed, flops
 
 
 @cache

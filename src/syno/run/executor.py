@@ -103,7 +103,7 @@ class Executor:
             return Failed("crashed", f"the worker process died (exit code {error.exitcode})")
         except CancelledError:
             return Failed("crashed", "the evaluation was cancelled")
-        except Exception as error:  # a task may fail in any way; pebble hands us what it raised
+        except Exception as error:  # noqa: BLE001 -- a task may fail in any way; pebble hands us what it raised
             return Failed("error", f"{type(error).__name__}: {error}"[:2000])
 
 

@@ -11,7 +11,8 @@ from syno.ir.errors import FileError
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write `content` beside `path`, then rename: a reader sees the old file or the new one.
 
-    Raises FileError where the folder is missing or read-only, or the disk is full; the old file stays.
+    Raises FileError where the folder is missing or read-only, or the disk is full; the old file
+    stays.
     """
     data = content.encode() if isinstance(content, str) else content
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -1,9 +1,9 @@
 """The main job: from a model and data to a measured Pareto front.
 
-Phases: the baseline is trained; candidates are asked from the strategy, timed and trained in their own
-processes until time or trials are spent; the best are confirmed with fresh seeds beside the baseline
-and timed under `torch.compile` on the then quiet machine. Everything is in the study as soon as it is
-known: the same command continues where a killed one stopped.
+Phases: the baseline is trained; candidates are asked from the strategy, timed and trained in their
+own processes until time or trials are spent; the best are confirmed with fresh seeds beside the
+baseline and timed under `torch.compile` on the then quiet machine. Everything is in the study as
+soon as it is known: the same command continues where a killed one stopped.
 """
 
 from __future__ import annotations
@@ -111,7 +111,12 @@ class Search:
     def identity(self) -> dict[str, Any]:
         """Return what makes two runs parts of one study."""
         names = {"model": self.settings.model, "data": self.settings.data}
-        return {**names, "spec": self.spec.digest(), "recipe": self.recipe, "batch": self.settings.batch}
+        return {
+            **names,
+            "spec": self.spec.digest(),
+            "recipe": self.recipe,
+            "batch": self.settings.batch,
+        }
 
     def _question(self) -> dict[str, Any]:
         from syno.evaluate.latency import machine
@@ -232,9 +237,14 @@ class Search:
         """Train the finalists and the baseline again with fresh seeds, as far as time allows."""
         assert self.baseline is not None
         known: dict[str, dict[str, float]] = study.noted("confirmed") or {}
-        names: list[str | None] = [None, *(r.operator for r in finalists(study, self.settings.finalists))]
+        names: list[str | None] = [
+            None,
+            *(r.operator for r in finalists(study, self.settings.finalists)),
+        ]
         seeds = range(1, self.settings.confirm_seeds + 1)
-        waiting = [(name, seed) for seed in seeds for name in names if not _known(known, name, seed)]
+        waiting = [
+            (name, seed) for seed in seeds for name in names if not _known(known, name, seed)
+        ]
         spent = self.baseline.extra.get("training", {}).get("seconds", 0.0)
         while waiting or pool.flying:
             while waiting and pool.has_room and time.monotonic() + spent < self.end:

@@ -1,8 +1,9 @@
 """The study: all that a search knows, in one database that Optuna's own tools can read.
 
-One candidate is one trial. Its operator, outcome and figures are user attributes; its two values are
-validation accuracy and latency ratio, both maximized. What the search is about (model, data, spec,
-recipe) is written once as attributes of the study; opening it with another question is refused.
+One candidate is one trial. Its operator, outcome and figures are user attributes; its two values
+are validation accuracy and latency ratio, both maximized. What the search is about (model, data,
+spec, recipe) is written once as attributes of the study; opening it with another question is
+refused.
 """
 
 from __future__ import annotations
@@ -127,7 +128,9 @@ def open_study(where: str | Path, identity: Mapping[str, Any]) -> Study:
         found = study.user_attrs.get(_IDENTITY)
         if found is None:
             if study.get_trials(deepcopy=False):
-                raise StudyError(f"{where} is an Optuna study, but none of Syno's: choose another file.")
+                raise StudyError(
+                    f"{where} is an Optuna study, but none of Syno's: choose another file."
+                )
             with _explained():
                 study.set_user_attr(_IDENTITY, json.dumps(dict(identity)))
         else:
@@ -144,7 +147,9 @@ def open_study(where: str | Path, identity: Mapping[str, Any]) -> Study:
 def read_study(where: str | Path) -> Study:
     """Open an existing study to read it; StudyError where there is none."""
     if not _is_url(where) and not Path(where).exists():
-        raise StudyError(f"There is no study at {where}. Make one with: syno search --study {where}")
+        raise StudyError(
+            f"There is no study at {where}. Make one with: syno search --study {where}"
+        )
     study = _load(_url(where), where, create=False)
     if _IDENTITY not in study.user_attrs:
         raise StudyError(f"{where} is an Optuna study, but none of Syno's: choose another file.")
@@ -193,8 +198,8 @@ def _locked(where: str | Path) -> IO[str] | None:
         lock = beside.open("w")
     except OSError as error:
         raise StudyError(
-            f"The study {where} cannot be written: {error.strerror or error}. Choose another place with "
-            "--study."
+            f"The study {where} cannot be written: {error.strerror or error}. Choose another place "
+            "with --study."
         ) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -226,8 +231,9 @@ def _explained(where: str | Path = "") -> Iterator[None]:
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         cause = str(getattr(error, "orig", None) or error.__cause__ or error).splitlines()[0]
         raise StudyError(
-            f"The study {where} cannot be read or written: {cause}. If the disk is full or read-only, "
-            "free some space or choose another place with --study; what was written before is kept."
+            f"The study {where} cannot be read or written: {cause}. If the disk is full or "
+            "read-only, free some space or choose another place with --study; what was written "
+            "before is kept."
         ) from None
     except KeyError:
         raise StudyError(f"{where} holds no study of Syno.") from None

@@ -1,0 +1,1 @@
+"""Strategies: random and tree search behind one protocol."""

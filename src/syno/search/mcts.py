@@ -124,7 +124,8 @@ class MonteCarloTreeSearch:
     def _descend(self) -> tuple[list[State], list[Any]]:
         """Walk down by the bounds to a state not seen before, then roll out."""
         space, state = self.setting.space, self.setting.space.root()
-        path, moves = [state], []
+        path: list[State] = [state]
+        moves: list[Any] = []
         while True:
             node = self._node(state)
             move = self._select(state, node)

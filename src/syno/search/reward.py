@@ -12,8 +12,8 @@ from syno.search.outcome import Outcome, Scored
 class Reward:
     """Accuracy first, speed as far as accuracy holds.
 
-    A candidate `tolerance` (a share of 1) below `baseline` accuracy keeps all of its speed bonus, one
-    `patience` times further below keeps none. Speed counts on a log scale up to `best_ratio`.
+    A candidate `tolerance` (a share of 1) below `baseline` accuracy keeps all of its speed bonus,
+    one `patience` times further below keeps none. Speed counts on a log scale up to `best_ratio`.
     Anything that was not measured earns nothing.
     """
 

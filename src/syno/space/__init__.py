@@ -1,0 +1,1 @@
+"""What operators there are for a question, and how to get to them."""

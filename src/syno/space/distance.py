@@ -35,9 +35,9 @@ class Distance:
     def __call__(self, coords: Iterable[tuple[int, bool]], merges: int, weights: int) -> int:
         """Return a lower bound on the steps needed from `coords`.
 
-        Each is (packed size, is a reduction that no weight has seen); `merges` and `weights` say how
-        many of each may still be used. Never above the truth; INFINITE where the input shape is out of
-        reach.
+        Each is (packed size, is a reduction that no weight has seen); `merges` and `weights` say
+        how many of each may still be used. Never above the truth; INFINITE where the input shape is
+        out of reach.
         """
         key = (tuple(sorted(coords)), merges, weights)
         found = self._known.get(key)

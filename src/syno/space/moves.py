@@ -45,9 +45,7 @@ def after(state: State, move: Move) -> State:
     weights = state.weights
     if move.primitive == "contract":
         weights = weights | {_index(move.operands)}
-    return State(
-        frozenset(left | set(made(move))), weights, state.counting(move.primitive), None
-    )
+    return State(frozenset(left | set(made(move))), weights, state.counting(move.primitive), None)
 
 
 def made(move: Move) -> Index:

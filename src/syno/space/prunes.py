@@ -32,7 +32,9 @@ def _wide_window(spec: Spec, _state: State, move: Move) -> bool:
     if move.primitive != "unfold":
         return False
     base, window = (spec.values(each.size) for each in move.operands)
-    return base is None or window is None or any(2 * w > b for b, w in zip(base, window, strict=True))
+    return (
+        base is None or window is None or any(2 * w > b for b, w in zip(base, window, strict=True))
+    )
 
 
 def _even_window(spec: Spec, _state: State, move: Move) -> bool:
@@ -80,7 +82,9 @@ PRUNES: tuple[Prune, ...] = (
         "a weight that depends on the place in the image does not share what it learns",
         _weight_on_position,
     ),
-    Prune("wide-window", "a window wider than half of its dimension mostly reads zeros", _wide_window),
+    Prune(
+        "wide-window", "a window wider than half of its dimension mostly reads zeros", _wide_window
+    ),
     Prune("even-window", "an even window is off centre and moves the image", _even_window),
     Prune("window-over-channels", "the order of channels means nothing", _window_over_channels),
     Prune("window-of-output", "a window slides along sums, not along an output", _window_moves),

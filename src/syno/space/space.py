@@ -1,6 +1,7 @@
 """The space of one spec: legal moves, guided by the distance, pruned by rules and taste.
 
-It offers the protocol that every strategy of `syno.search` sees: `root`, `moves`, `apply`, `result`.
+It offers the protocol that every strategy of `syno.search` sees: `root`, `moves`, `apply`,
+`result`.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ class SynthesisSpace:
         return self.taste.rejects(self.spec, state, move) is None
 
     def spare(self, state: State, move: Move) -> int:
-        """Return the steps left after `move` minus the distance there; negative where it is lost."""
+        """Return the steps left after `move` less the distance there; negative where it is lost."""
         limits = self.spec.limits
         seen = {coord for index in state.weights for coord in index}
         if move.primitive == "contract":
@@ -118,9 +119,9 @@ class SynthesisSpace:
         if sorted(targets) != sorted(coord.size for coord in coords) or not state.steps:
             return
         for order in permutations(coords):
-            if all(c.size is t for c, t in zip(order, targets, strict=True)):
-                if self.is_valid(self._operator(state, order)):
-                    yield Move("finish", order)
+            fits = all(c.size is t for c, t in zip(order, targets, strict=True))
+            if fits and self.is_valid(self._operator(state, order)):
+                yield Move("finish", order)
 
     def is_valid(self, op: Operator) -> bool:
         """Tell whether the verifier accepts `op` under every binding and it fits the limits."""

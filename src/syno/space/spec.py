@@ -43,9 +43,9 @@ class Limits:
 class Spec:
     """A question to the search.
 
-    `input` and `output` are shapes in text; `fixed` names output dimensions that pass untouched (the
-    batch); `coefficients` are small constants with the largest exponent that a size may give them;
-    every binding holds a value for every symbol, one binding for each place in the network.
+    `input` and `output` are shapes in text; `fixed` names output dimensions that pass untouched
+    (the batch); `coefficients` are small constants with the largest exponent that a size may give
+    them; every binding holds a value for every symbol, one binding for each place in the network.
     `reductions` and `blocks` list the sizes offered to `reduce` and `merge`; without a list, it is
     every primary symbol divided by coefficients and every product of coefficients.
     """
@@ -63,7 +63,9 @@ class Spec:
 
     def __post_init__(self) -> None:
         if not self.bindings:
-            raise SpecError(f"The spec {self.name} has no binding: give at least one, with numbers.")
+            raise SpecError(
+                f"The spec {self.name} has no binding: give at least one, with numbers."
+            )
         for binding in self.bindings:
             for size in (*self.input_sizes, *self.output_sizes):
                 _positive(self.name, size, binding)
@@ -90,7 +92,9 @@ class Spec:
     @cached_property
     def primaries(self) -> tuple[str, ...]:
         """Symbols of the shapes that are neither coefficients nor fixed, by name."""
-        symbols = {name for size in (*self.input_sizes, *self.output_sizes) for name in size.symbols}
+        symbols = {
+            name for size in (*self.input_sizes, *self.output_sizes) for name in size.symbols
+        }
         return tuple(sorted(symbols - set(self.coefficients) - set(self.fixed)))
 
     @cached_property
@@ -98,7 +102,7 @@ class Spec:
         return {}
 
     def values(self, size: Size) -> tuple[int, ...] | None:
-        """Return the value of `size` under each binding, or None unless all are positive integers."""
+        """Return the value of `size` under each binding; None unless all are positive integers."""
         if size not in self._values:
             try:
                 found = tuple(size.evaluate(binding) for binding in self.bindings)

@@ -23,10 +23,17 @@ def convolution_spec(bindings: Iterable[Mapping[str, int]], name: str = "conv2d"
         {"N": 1, "C_in": i, "C_out": o, "H": h, "W": w, **COEFFICIENTS}
         for i, o, h, w in sorted(sites)
     )
-    shape = ("N", "C_in", "H", "W"), ("N", "C_out", "H", "W")
-    sizes = {"reductions": _REDUCTIONS, "blocks": _BLOCKS}
-    limits = Limits(weight_parameters=40)
-    return Spec(name, *shape, _POWERS, bound, fixed=("N",), limits=limits, **sizes)
+    return Spec(
+        name,
+        ("N", "C_in", "H", "W"),
+        ("N", "C_out", "H", "W"),
+        _POWERS,
+        bound,
+        fixed=("N",),
+        reductions=_REDUCTIONS,
+        blocks=_BLOCKS,
+        limits=Limits(weight_parameters=40),
+    )
 
 
 def _conv2d() -> Spec:
@@ -71,7 +78,9 @@ _SPECS: Mapping[str, Callable[[], Spec]] = {
 def named_spec(name: str) -> Spec:
     """Return the spec called `name`; SpecError with the known names otherwise."""
     if name not in _SPECS:
-        raise SpecError(f"There is no spec called {name!r}; known are: {', '.join(sorted(_SPECS))}.")
+        raise SpecError(
+            f"There is no spec called {name!r}; known are: {', '.join(sorted(_SPECS))}."
+        )
     return _SPECS[name]()
 
 

@@ -1,0 +1,1 @@
+"""What tests of Syno, and of what is built on it, share."""
