@@ -1,7 +1,7 @@
-"""Operators with a name: the layers everybody knows, and those of the paper, as facts to reproduce.
+"""Operators with a name: the layers everybody knows, and those of the paper, to be reproduced.
 
-Each row is a text with sizes to try it under; nothing here is special to the rest of Syno. Published
-operators: Zhuo, Su, Zhao, Gao, "Syno", ASPLOS 2025 (arXiv 2410.23745), section 9.
+Each row is a text with sizes to try it under; nothing here is special to the rest of Syno. The
+published ones: Zhuo, Su, Zhao, Gao, "Syno", ASPLOS 2025 (arXiv 2410.23745).
 """
 
 from __future__ import annotations
