@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+_SHOWN = 120  # characters of a long line, on either side of a position
+
 
 class SynoError(Exception):
     """Base of all deliberate errors; the command line prints its message without a traceback."""
@@ -45,8 +47,10 @@ class FileError(SynoError):
 
 
 def _caret(text: str, position: int) -> str:
-    """Return the line of `text` that holds `position`, with a caret under it."""
+    """Return the line of `text` that holds `position`, or a part of it, with a caret under it."""
     start = text.rfind("\n", 0, position) + 1
     end = text.find("\n", position)
-    line = text[start : len(text) if end < 0 else end]
+    start = max(start, position - _SHOWN)
+    end = min(len(text) if end < 0 else end, position + _SHOWN)
+    line = "".join(each if each.isprintable() else " " for each in text[start:end])
     return f"  {line}\n  {' ' * (position - start)}^"

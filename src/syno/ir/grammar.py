@@ -3,23 +3,29 @@
     formula  := [shape "->" shape] left "=" [ "sum" "[" binders "]" ] product
     index    := the usual integer expressions with + - * / // % ^ and parentheses
 
-Nothing is evaluated here, and nothing is ever executed as Python.
+Nothing is evaluated here, and nothing is ever executed as Python. The limits below are far above
+what a formula needs; they bound the time and the memory that any text whatever can cost.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from syno.ir.errors import ParseError
-from syno.ir.size import Size
+from syno.ir.errors import ParseError, SizeError
+from syno.ir.size import LARGEST_LITERAL, Size
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<name>[A-Za-z_][A-Za-z_0-9]*)|(?P<int>\d+)"
+    r"\s*(?:(?P<name>[A-Za-z_][A-Za-z_0-9]*)|(?P<int>[0-9]+)"
     r"|(?P<op>->|//|\*\*|\.\.\.|\.\.|[-+*/%^()\[\],:=]))"
 )
-_MAX_TEXT = 20_000
+_MAX_TEXT = 4_000
 _MAX_DEPTH = 60
+_MAX_SIGNS = 100  # operators in one expression: whoever walks its tree recurses as deep
+_MAX_NAMES = 100  # symbols are interned for the life of the process
+_MAX_NAME = 40
+_MAX_ENTRIES = 12  # of a shape, an index, the binders; and weights
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,7 @@ class Reader:
         self.tokens = _tokenize(text)
         self.index = 0
         self.depth = 0
+        self.signs = 0
 
     @property
     def now(self) -> Token:
@@ -81,19 +88,35 @@ class Reader:
         self.index += 1
         return token
 
+    def entries(self, opened: str, what: str) -> Iterator[int]:
+        """Step over `[`, the commas and `]` of a list; the caller reads each entry yielded."""
+        self.expect("[", opened)
+        count = 0
+        while not self.take("]"):
+            if count:
+                self.expect(",", f"or ']' after {what}")
+            if count == _MAX_ENTRIES:
+                raise self.error(f"Too many entries: a list holds at most {_MAX_ENTRIES}.")
+            yield count
+            count += 1
+
     def sum(self) -> Node:
         """Read a sum of products."""
+        if self.depth == 0:
+            self.signs = 0
         self.depth += 1
         if self.depth > _MAX_DEPTH:
-            raise self.error("The expression is nested too deeply.")
+            raise self.error(
+                f"The expression is nested too deeply: write at most {_MAX_DEPTH} parentheses "
+                "inside each other."
+            )
         negative = self.now if self.take("-") else None
         node = self._product()
         if negative:
             zero = Node("int", "0", (), negative.position)
             node = Node("-", "-", (zero, node), negative.position)
         while self.now.text in ("+", "-"):
-            sign = self.now
-            self.index += 1
+            sign = self._sign()
             node = Node(sign.text, sign.text, (node, self._product()), sign.position)
         self.depth -= 1
         return node
@@ -101,18 +124,24 @@ class Reader:
     def _product(self) -> Node:
         node = self._power()
         while self.now.text in ("*", "/", "//", "%"):
-            sign = self.now
-            self.index += 1
+            sign = self._sign()
             node = Node(sign.text, sign.text, (node, self._power()), sign.position)
         return node
 
     def _power(self) -> Node:
         node = self._atom()
         if self.now.text in ("^", "**"):
-            sign = self.now
-            self.index += 1
+            sign = self._sign()
             node = Node("^", "^", (node, self._atom()), sign.position)
         return node
+
+    def _sign(self) -> Token:
+        """Step over an operator and return it."""
+        self.signs += 1
+        if self.signs > _MAX_SIGNS:
+            raise self.error(f"The expression is too long: write at most {_MAX_SIGNS} operators.")
+        self.index += 1
+        return self.tokens[self.index - 1]
 
     def _atom(self) -> Node:
         token = self.now
@@ -136,19 +165,37 @@ def parse_size(text: str) -> Size:
 
 
 def size_of(node: Node, text: str) -> Size:
-    """Return the monomial that `node` writes; ParseError where it is none."""
+    """Return the size that `node` writes; ParseError where it is none."""
+    size = factor_of(node, text)
+    if not size.may_be_whole:
+        raise ParseError(
+            f"{size} is no whole number, whatever its symbols stand for: a size is a positive "
+            "integer.",
+            text,
+            node.position,
+        )
+    return size
+
+
+def factor_of(node: Node, text: str) -> Size:
+    """Return the monomial that `node` writes, which need not be whole: `1/g` in `c*C_in*(1/g)`."""
+    try:
+        return _monomial(node, text)
+    except SizeError as error:
+        raise ParseError(str(error), text, node.position) from None
+
+
+def _monomial(node: Node, text: str) -> Size:
     if node.op == "name":
         return Size.symbol(node.text)
     if node.op == "int":
-        if not 1 <= int(node.text) <= 2**40:
-            raise ParseError("A size is a positive integer.", text, node.position)
         return Size.integer(int(node.text))
     if node.op == "group":
-        return size_of(node.args[0], text)
+        return _monomial(node.args[0], text)
     if node.op == "^":
-        return size_of(node.args[0], text) ** _exponent(node.args[1], text)
+        return _monomial(node.args[0], text) ** _exponent(node.args[1], text)
     if node.op in ("*", "/"):
-        left, right = (size_of(each, text) for each in node.args)
+        left, right = (_monomial(each, text) for each in node.args)
         return left * right if node.op == "*" else left / right
     raise ParseError(
         f"A size is a product of symbols and numbers; {node.text!r} cannot stand in it.",
@@ -164,20 +211,41 @@ def _exponent(node: Node, text: str) -> int:
         return -_exponent(node.args[1], text)
     if node.op == "int" and int(node.text) <= 64:
         return int(node.text)
-    raise ParseError("An exponent is a small whole number.", text, node.position)
+    raise ParseError("An exponent is a whole number, at most 64.", text, node.position)
 
 
 def _tokenize(text: str) -> list[Token]:
     if len(text) > _MAX_TEXT:
         raise ParseError(f"The text has {len(text)} characters; a formula has at most {_MAX_TEXT}.")
-    tokens, position = [], 0
+    tokens, names, position = [], set(), 0
     end = len(text.rstrip())
     while position < end:
         found = _TOKEN.match(text, position)
         if found is None:
             position += len(text[position:]) - len(text[position:].lstrip())
-            raise ParseError(f"Unexpected character {text[position]!r}.", text, position)
+            raise ParseError(
+                f"Unexpected character {text[position]!r}: a formula is made of names in plain "
+                "letters, whole numbers, and + - * / // % ^ ( ) [ ] , : = -> ...",
+                text,
+                position,
+            )
         kind = str(found.lastgroup)
-        tokens.append(Token(kind, found.group(kind), found.start(kind)))
+        token = Token(kind, found.group(kind), found.start(kind))
+        names.add(token.text if token.kind == "name" else "")
+        _check_token(token, text, len(names))
+        tokens.append(token)
         position = found.end()
     return [*tokens, Token("end", "", end)]
+
+
+def _check_token(token: Token, text: str, names: int) -> None:
+    """Refuse what would cost without bound: endless numbers and names."""
+    problem = ""
+    if token.kind == "int" and (len(token.text) > 20 or int(token.text) > LARGEST_LITERAL):
+        problem = f"The number is too large: write at most {LARGEST_LITERAL}, or a symbol."
+    elif token.kind == "name" and len(token.text) > _MAX_NAME:
+        problem = f"The name is too long: write at most {_MAX_NAME} letters."
+    elif names > _MAX_NAMES:
+        problem = f"Too many names: a formula uses at most {_MAX_NAMES} different ones."
+    if problem:
+        raise ParseError(problem, text, token.position)

@@ -1,38 +1,28 @@
-"""Reading one index expression: from a flat sum of terms to the coordinate the primitives make.
+"""Reading one index expression: from a syntax tree to the coordinate the primitives make.
 
-`h + a - k//2` is a window, `c*s + j` a split, `s*a` a stride, `(h + 1) % H` a shift. A flat sum
-says nothing about the order in which these were applied; sizes decide. Where several orders fit, a
-window is applied last, the last window term outermost; parentheses choose another.
+`h + a - k//2` is a window, `c*s + j` a split, `s*a` a stride, `(h + 1) % H` a shift. Sums are
+collected flat and solved in `sums.py`; parentheses around what is a coordinate of its own keep it
+together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import combinations
 
-from syno.ir.coord import Coord, quotient, remainder, shift, split, stride, unfold
+from syno.ir.coord import Coord, quotient, remainder, shift
 from syno.ir.errors import ParseError
-from syno.ir.grammar import Node, size_of
+from syno.ir.grammar import Node, factor_of, size_of
 from syno.ir.size import ONE, Size
-
-_MAX_TERMS = 8
+from syno.ir.sums import Linear, Solution, Solver, is_multiple, why_not
 
 
 @dataclass
 class Scope:
-    """The iterators in force, by name."""
+    """The iterators in force, by name, and the solver of this text."""
 
     iterators: dict[str, Coord] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Linear:
-    """A sum: `terms` (factor, coordinate), window halves to subtract, and literal constants."""
-
-    terms: tuple[tuple[Size, Coord], ...] = ()
-    halves: tuple[Size, ...] = ()
-    constants: tuple[int, ...] = ()
+    solver: Solver = field(default_factory=Solver)
 
 
 class _Reading:
@@ -62,7 +52,7 @@ class _Reading:
         if not self.has_iterator(node):
             return self._constant(node)
         if node.op == "name":
-            return Linear(terms=((ONE, self.scope.iterators[node.text]),))
+            return _single(self.scope.iterators[node.text])
         if node.op in ("*", "/"):
             return self._scale(node)
         if node.op == "//":
@@ -77,37 +67,41 @@ class _Reading:
         return self.resolve(self.linear(node), node)
 
     def resolve(self, sum_: Linear, node: Node) -> Coord:
-        for coord, rest in _solve(sum_.terms, sum_.halves, sum_.constants):
-            if not rest:
-                return coord
-        raise self.error(_why_not(sum_), node)
+        found = self._first(sum_, node)
+        if found is None:
+            raise self.error(why_not(sum_), node)
+        return found
+
+    def _first(self, sum_: Linear, node: Node) -> Coord | None:
+        """Return the preferred coordinate that uses up the whole sum, or None."""
+        return next((coord for coord, rest in self._solutions(sum_, node) if not rest), None)
+
+    def _solutions(self, sum_: Linear, node: Node) -> Iterator[Solution]:
+        try:
+            yield from self.scope.solver.solve(sum_)
+        except ParseError as error:
+            raise self.error(str(error), node) from None
 
     def _add(self, node: Node) -> Linear:
         left, right = (self.linear(each) for each in node.args)
         if node.op == "+":
-            if right.halves and not right.terms:
-                raise self.error("A window is centred by subtracting k//2, not adding it.", node)
-            constants = left.constants + right.constants
-            return Linear(left.terms + right.terms, left.halves + right.halves, constants)
+            return left + right
         if right.terms:
             raise self.error("A coordinate cannot be subtracted: no primitive reverses.", node)
-        halves = left.halves + right.halves
-        return Linear(left.terms, halves, left.constants + tuple(-c for c in right.constants))
+        return left + right.negated()
 
     def _group(self, node: Node) -> Linear:
         """Return a parenthesised sum as one term if the primitives make it, else as its terms."""
         inner = self.linear(node.args[0])
-        if len(inner.terms) < 2 and not (inner.halves or inner.constants):
+        if len(inner.terms) < 2:
             return inner
-        for coord, rest in _solve(inner.terms, inner.halves, inner.constants):
-            if not rest:
-                return _single(coord)
-        return inner
+        found = self._first(inner, node)
+        return inner if found is None else _single(found)
 
     def _constant(self, node: Node) -> Linear:
         """Return a constant without iterators: half a window, `k//2`."""
-        if node.op == "//" and node.args[1].text == "2":
-            return Linear(halves=(size_of(node.args[0], self.text),))
+        if node.op == "//" and _ungroup(node.args[1]).text == "2":
+            return Linear(added_halves=(size_of(node.args[0], self.text),))
         if node.op == "name":
             raise self.error(
                 f"{node.text} is neither an output iterator nor summed over; known here: "
@@ -124,9 +118,9 @@ class _Reading:
             if self.has_iterator(left) or node.op == "/":
                 raise self.error("A coordinate is multiplied by sizes only.", node)
             left, right = right, left
-        factor = size_of(right, self.text)
+        factor = factor_of(right, self.text)
         inner = self.linear(left)
-        if len(inner.terms) != 1 or inner.halves or inner.constants:
+        if len(inner.terms) != 1 or inner != Linear(inner.terms):
             inner = _single(self.resolve(inner, left))
         (own, coord) = inner.terms[0]
         return Linear(terms=((own * factor if node.op == "*" else own / factor, coord),))
@@ -135,10 +129,24 @@ class _Reading:
         if self.has_iterator(node.args[1]):
             raise self.error("The right side of // and % is a size.", node)
         block = size_of(node.args[1], self.text)
-        if block is ONE or block is coord.size:
+        ratio = coord.size / block
+        if block is ONE or ratio is ONE:
             raise self.error(
                 f"{node.text} {block} on a coordinate of size {coord.size} does nothing or leaves "
                 "nothing: a merge needs a block between 1 and the size.",
+                node,
+            )
+        if not ratio.may_be_whole:
+            raise self.error(
+                f"{block} does not divide the size {coord.size}: a merge cuts into whole blocks.",
+                node,
+            )
+        if coord.op == "remainder" and not is_multiple(ratio):
+            # (i % D) % B is kept as i % B, which holds where B divides D: it has to be plain here,
+            # since D is forgotten and no binding could be checked against it.
+            raise self.error(
+                f"It is not plain that {block} divides {coord.size} in (i % {coord.size}) "
+                f"{node.text} {block}: write sizes of which one is a multiple of the other.",
                 node,
             )
         return block
@@ -146,15 +154,16 @@ class _Reading:
     def _modulo(self, node: Node) -> Coord:
         inner = self.linear(_ungroup(node.args[0]))
         modulus = None if self.has_iterator(node.args[1]) else size_of(node.args[1], self.text)
-        for coord, rest in _solve(inner.terms, inner.halves, inner.constants):
+        for coord, rest in self._solutions(inner, node) if inner.constants else ():
             distance = sum(rest)
             if distance and coord.size is modulus:
                 return shift(coord, distance)
-        if len(inner.constants) and not inner.halves:
+        whole = self._first(inner, node)
+        if whole is None and inner.constants and not inner.halves:
             raise self.error(
-                f"A shift is taken modulo the size of what it shifts: {_why_not(inner)}", node
+                f"A shift is taken modulo the size of what it shifts: {why_not(inner)}", node
             )
-        coord = self.resolve(inner, node)
+        coord = self.resolve(inner, node) if whole is None else whole
         return remainder(coord, self._block(node, coord))
 
 
@@ -169,108 +178,3 @@ def _ungroup(node: Node) -> Node:
 
 def _single(coord: Coord) -> Linear:
     return Linear(terms=((ONE, coord),))
-
-
-_Terms = tuple[tuple[Size, Coord], ...]
-
-
-def _solve(
-    terms: _Terms, halves: tuple[Size, ...], constants: tuple[int, ...]
-) -> Iterator[tuple[Coord, tuple[int, ...]]]:
-    """Yield (coordinate, unused constants) for every way to read the sum, the preferred first."""
-    if not terms or len(terms) > _MAX_TERMS:
-        return
-    if len(terms) == 1 and not halves:
-        factor, coord = terms[0]
-        yield (coord if factor is ONE else stride(coord, factor)), constants
-    if len(terms) > 1:
-        yield from _windows(terms, halves, constants)
-        yield from _splits(terms, halves, constants)
-
-
-def _windows(
-    terms: _Terms, halves: tuple[Size, ...], constants: tuple[int, ...]
-) -> Iterator[tuple[Coord, tuple[int, ...]]]:
-    for chosen in _subsets(terms):
-        window_terms = tuple(terms[i] for i in chosen)
-        base_terms = tuple(term for i, term in enumerate(terms) if i not in chosen)
-        for others, own in _shares(halves, len(chosen) > 1):
-            for window, _ in _solve(window_terms, own, ()):
-                left = _take_half(window.size, others, constants)
-                if left is not None:
-                    for base, rest in _solve(base_terms, left[0], left[1]):
-                        yield unfold(base, window), rest
-
-
-def _shares(
-    halves: tuple[Size, ...], may_own: bool
-) -> Iterator[tuple[tuple[Size, ...], tuple[Size, ...]]]:
-    """Yield (for this window and its base, for windows inside the window) shares of `halves`."""
-    yield halves, ()
-    if may_own:
-        for size in range(1, len(halves)):
-            for own in combinations(range(len(halves)), size):
-                rest = tuple(half for i, half in enumerate(halves) if i not in own)
-                yield rest, tuple(halves[i] for i in own)
-
-
-def _take_half(
-    size: Size, halves: tuple[Size, ...], constants: tuple[int, ...]
-) -> tuple[tuple[Size, ...], tuple[int, ...]] | None:
-    """Use up the constant that centres a window of `size`: `- k//2`, or its literal value."""
-    for place in range(len(halves) - 1, -1, -1):
-        if halves[place] is size:
-            return halves[:place] + halves[place + 1 :], constants
-    if not size.symbols and size is not ONE:
-        half = -(int(size.fraction({})) // 2)
-        if half in constants:
-            place = constants.index(half)
-            return halves, constants[:place] + constants[place + 1 :]
-    return None
-
-
-def _splits(
-    terms: _Terms, halves: tuple[Size, ...], constants: tuple[int, ...]
-) -> Iterator[tuple[Coord, tuple[int, ...]]]:
-    for chosen in _subsets(terms):
-        low_terms = tuple(terms[i] for i in chosen)
-        for low, rest in _solve(low_terms, halves, constants):
-            high_terms = tuple(
-                (factor / low.size, coord)
-                for i, (factor, coord) in enumerate(terms)
-                if i not in chosen
-            )
-            if all(_whole(factor) for factor, _ in high_terms):
-                for high, _ in _solve(high_terms, (), ()):
-                    yield split(high, low), rest
-
-
-def _whole(factor: Size) -> bool:
-    return all(power > 0 for power in factor.exponents.values())
-
-
-def _subsets(terms: _Terms) -> Iterator[tuple[int, ...]]:
-    """Yield proper non-empty subsets of places: single terms first, later terms first."""
-    places = range(len(terms) - 1, -1, -1)
-    for size in range(1, len(terms)):
-        yield from combinations(places, size)
-
-
-def _why_not(sum_: Linear) -> str:
-    """Return why no chain of primitives makes this sum."""
-    extra = sum(sum_.constants)
-    if len(sum_.terms) == 1 and not sum_.halves and extra:
-        sign, size = ("+" if extra > 0 else "-"), sum_.terms[0][1].size
-        return (
-            f"The constant {sign} {abs(extra)} reads out of nowhere, outside of [0, {size}): a "
-            f"shift wraps around, write (... {sign} {abs(extra)}) % {size}."
-        )
-    if not sum_.terms:
-        return "A coordinate reads an iterator; a constant index reads one fixed element only."
-    parts = " + ".join(f"{factor}*i:{coord.size}" for factor, coord in sum_.terms)
-    parts += "".join(f" - {size}//2" for size in sum_.halves)
-    parts += "".join(f" {'+' if c > 0 else '-'} {abs(c)}" for c in sum_.constants)
-    return (
-        f"No chain of primitives makes this sum ({parts.replace('1*', '')}). A window is "
-        "h + a - k//2 with a:k; a split is i*B + j with j:B."
-    )

@@ -18,7 +18,7 @@ from syno.ir.size import Size
 
 Index = tuple[Coord, ...]
 _INTERNED: dict[tuple[object, ...], Operator] = {}
-_MAX_FREE_REDUCTIONS = 6
+_MAX_FREE_REDUCTIONS = 5
 
 
 class Operator:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from syno.ir.coord import Coord, output, quotient, reduce, remainder
-from syno.ir.errors import OperatorError, ParseError
-from syno.ir.grammar import Node, Reader, size_of
+from syno.ir.errors import OperatorError, SynoError
+from syno.ir.grammar import Reader, size_of
 from syno.ir.index import Scope, read_index
 from syno.ir.operator import Operator
 from syno.ir.size import ONE, Size, product
@@ -20,6 +20,7 @@ T = TypeVar("T")
 _SIZE_OF_NAME: Mapping[str, str] = {
     name: symbol for symbol, name in OUTPUT_NAMES.items() if symbol != "C_in"
 }
+_MAX_WEIGHTS = 8  # more than 3 are never tied to anything; they cost time in canonical order
 _KNOWN: dict[str, Operator] = {}
 
 Shape = list[tuple[Size, ...]]
@@ -41,6 +42,7 @@ class _Draft:
     shape_out: Shape | None = None
     scope: Scope = field(default_factory=Scope)
     rest: tuple[Coord, ...] = ()
+    summed: dict[str, int] = field(default_factory=dict)  # where each reduction is named
 
 
 def parse(text: str) -> Operator:
@@ -64,14 +66,14 @@ def _parse(text: str) -> Operator:
     left = _read_left(reader)
     shape_out = _bind_outputs(reader, draft, left)
     reader.expect("=", "after the left side")
-    _read_binders(reader, draft, len(shape_out))
+    _read_binders(reader, draft)
     data, weights, position = _read_factors(reader, draft)
     shape_in = _input_shape(reader, draft, data, position)
     _check_used(reader, draft, data, weights)
     try:
         op = Operator.build(shape_in, shape_out, data, weights)
         steps(op)
-    except OperatorError as error:
+    except SynoError as error:
         raise OperatorError(f"{error}\n  in: {text.strip()}") from None
     return op
 
@@ -85,35 +87,37 @@ def _read_header(reader: Reader, draft: _Draft) -> None:
 
 
 def _read_shape(reader: Reader) -> Shape:
-    reader.expect("[", "to open a shape")
-    shape: Shape = []
-    while not reader.take("]"):
-        if shape:
-            reader.expect(",", "between two dimensions")
-        shape.append(_read_dimension(reader))
-    return shape
+    return [_read_dimension(reader) for _ in reader.entries("to open a shape", "a dimension")]
 
 
 def _read_dimension(reader: Reader) -> tuple[Size, ...]:
     start = reader.index
     if reader.take("("):
-        parts = [size_of(reader.sum(), reader.text)]
+        parts = [_read_size(reader)]
         while reader.take(","):
-            parts.append(size_of(reader.sum(), reader.text))
+            parts.append(_read_size(reader))
         if len(parts) > 1:
             reader.expect(")", "to close the tuple")
             return tuple(parts)
         reader.index = start
-    return (size_of(reader.sum(), reader.text),)
+    return (_read_size(reader),)
+
+
+def _read_size(reader: Reader) -> Size:
+    """Read the size of a dimension or iterator: 1 is none, since its index could only be 0."""
+    position = reader.now.position
+    size = size_of(reader.sum(), reader.text)
+    if size is ONE:
+        raise reader.error(
+            "A dimension or iterator of size 1 says nothing: leave it out.", position
+        )
+    return size
 
 
 def _read_left(reader: Reader) -> list[_Left]:
     reader.name("the name of the output, as in y[n,o,h,w] = ...")
-    reader.expect("[", "after the name of the output")
     entries: list[_Left] = []
-    while not reader.take("]"):
-        if entries:
-            reader.expect(",", "between two output iterators")
+    for _ in reader.entries("after the name of the output", "an output iterator"):
         if reader.take("..") or reader.take("..."):
             entries.append(_Left([], rest=True))
         elif reader.take("("):
@@ -129,7 +133,7 @@ def _read_left(reader: Reader) -> list[_Left]:
 
 def _read_iterator(reader: Reader) -> tuple[str, Size | None, int]:
     token = reader.name("an output iterator")
-    size = size_of(reader.sum(), reader.text) if reader.take(":") else None
+    size = _read_size(reader) if reader.take(":") else None
     return token.text, size, token.position
 
 
@@ -217,27 +221,17 @@ def _digits(whole: Coord, parts: tuple[Size, ...]) -> list[Coord]:
 def _bind(reader: Reader, draft: _Draft, name: str, coord: Coord, position: int) -> None:
     if name in draft.scope.iterators:
         raise reader.error(f"The iterator {name} is named twice.", position)
-    if coord.size is ONE:
-        raise reader.error(f"The iterator {name} has size 1: leave it out.", position)
     draft.scope.iterators[name] = coord
 
 
-def _read_binders(reader: Reader, draft: _Draft, dimensions: int) -> None:
-    del dimensions
-    start = reader.now
-    if start.text != "sum":
+def _read_binders(reader: Reader, draft: _Draft) -> None:
+    if not reader.take("sum"):
         return
-    reader.index += 1
-    reader.expect("[", "after sum, as in sum[c:C_in, a:k]")
-    count = 0
-    while not reader.take("]"):
-        if count:
-            reader.expect(",", "between two reductions")
+    for number in reader.entries("after sum, as in sum[c:C_in, a:k]", "a reduction"):
         token = reader.name("a summed iterator")
         reader.expect(":", f"and the size of {token.text}, as in sum[{token.text}:C_in]")
-        size = size_of(reader.sum(), reader.text)
-        _bind(reader, draft, token.text, reduce(count, size), token.position)
-        count += 1
+        _bind(reader, draft, token.text, reduce(number, _read_size(reader)), token.position)
+        draft.summed[token.text] = token.position
 
 
 def _read_factors(reader: Reader, draft: _Draft) -> tuple[list[Coord], list[list[Coord]], int]:
@@ -261,6 +255,8 @@ def _read_factors(reader: Reader, draft: _Draft) -> tuple[list[Coord], list[list
             )
         if not reader.take("*"):
             break
+        if len(weights) == _MAX_WEIGHTS:
+            raise reader.error(f"Too many weights: a formula has at most {_MAX_WEIGHTS}.")
     if reader.now.kind != "end":
         raise reader.error(f"Unexpected {reader.now.text!r} after the product.")
     if data is None:
@@ -269,13 +265,8 @@ def _read_factors(reader: Reader, draft: _Draft) -> tuple[list[Coord], list[list
 
 
 def _read_index_list(reader: Reader, draft: _Draft, is_data: bool) -> list[Coord]:
-    reader.expect("[", "to open the index")
     index: list[Coord] = []
-    count = 0
-    while not reader.take("]"):
-        if count:
-            reader.expect(",", "between two coordinates")
-        count += 1
+    for _ in reader.entries("to open the index", "a coordinate"):
         if is_data and (reader.take("..") or reader.take("...")):
             index.extend(draft.rest)
             continue
@@ -306,13 +297,12 @@ def _check_used(
     reader: Reader, draft: _Draft, data: list[Coord], weights: list[list[Coord]]
 ) -> None:
     used = {node for coord in _all(data, weights) for node in coord.walk()}
-    for name, coord in draft.scope.iterators.items():
-        if coord.op == "reduce" and coord not in used:
-            raise ParseError(
+    for name, position in draft.summed.items():
+        if draft.scope.iterators[name] not in used:
+            raise reader.error(
                 f"The reduction {name} is summed but read nowhere: it would merely scale the "
                 "result. Remove it, or use it in x or in two weights.",
-                reader.text,
-                reader.text.find("sum"),
+                position,
             )
 
 
@@ -322,4 +312,4 @@ def _all(data: list[Coord], weights: list[list[Coord]]) -> Iterator[Coord]:
         yield from index
 
 
-__all__ = ["Node", "parse"]
+__all__ = ["parse"]

@@ -10,11 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from math import prod
 
 from syno.ir.errors import SizeError
 
-_FIELD_BITS = 12  # exponents from -2047 to 2047
+LARGEST_LITERAL = 2**24  # found by trial division: larger ones are written as products
+
+# Two sizes within the limit cannot overflow a field when they are multiplied: the product is
+# checked when it is first met.
+_FIELD_BITS = 12
+_LARGEST_EXPONENT = 255
 _HALF = 1 << (_FIELD_BITS - 1)
 _SHIFT: dict[str, int] = {}
 _SYMBOLS: list[str] = []
@@ -36,7 +40,7 @@ class Size:
         if found is None:
             found = super().__new__(cls)
             found.packed = packed
-            found.exponents = _unpack(packed)
+            found.exponents = _checked(_unpack(packed))
             found._text = _format(found.exponents)
             _INTERNED[packed] = found
         return found
@@ -51,8 +55,10 @@ class Size:
     @staticmethod
     def integer(value: int) -> Size:
         """Return the literal size `value` (at least 1) as the product of its primes."""
-        if value < 1:
-            raise SizeError(f"{value} is not a size: sizes are positive integers.")
+        if not 1 <= value <= LARGEST_LITERAL:
+            raise SizeError(
+                f"{value} is not a size: a literal size is an integer from 1 to {LARGEST_LITERAL}."
+            )
         packed, rest, prime = 0, value, 2
         while rest > 1:
             if prime * prime > rest:
@@ -77,6 +83,9 @@ class Size:
         return Size(self.packed - other.packed)
 
     def __pow__(self, exponent: int) -> Size:
+        if abs(exponent) > _LARGEST_EXPONENT:
+            raise _too_large(exponent)
+        _checked({name: power * exponent for name, power in self.exponents.items()})
         return Size(self.packed * exponent)
 
     def __str__(self) -> str:
@@ -95,6 +104,12 @@ class Size:
     def symbols(self) -> frozenset[str]:
         """Names of the symbols in it; the primes of literal integers are left out."""
         return frozenset(name for name in self.exponents if not name.isdigit())
+
+    @property
+    def may_be_whole(self) -> bool:
+        """Whether values above 1 of its symbols can make it a whole number: not 3/2, not 1/N."""
+        powers = self.exponents.values()
+        return any(power > 0 for power in powers) if self.symbols else min(powers, default=1) > 0
 
     def fraction(self, sizes: Mapping[str, int]) -> Fraction:
         """Return the exact value under `sizes`; SizeError where a symbol has no value."""
@@ -117,7 +132,23 @@ class Size:
 
 def product(sizes: list[Size] | tuple[Size, ...]) -> Size:
     """Return the product of `sizes`; ONE for an empty list."""
-    return Size(sum(size.packed for size in sizes))
+    total = ONE
+    for size in sizes:
+        total = total * size
+    return total
+
+
+def _checked(exponents: dict[str, int]) -> dict[str, int]:
+    for power in exponents.values():
+        if abs(power) > _LARGEST_EXPONENT:
+            raise _too_large(power)
+    return exponents
+
+
+def _too_large(exponent: int) -> SizeError:
+    return SizeError(
+        f"A size with the exponent {exponent} is too large: exponents go up to {_LARGEST_EXPONENT}."
+    )
 
 
 def _field(name: str) -> int:
@@ -150,9 +181,18 @@ def _format(exponents: Mapping[str, int]) -> str:
 
 
 def _factors(powers: Mapping[str, int]) -> list[str]:
-    literal = prod(int(name) ** power for name, power in powers.items() if name.isdigit())
-    names = [name for name, power in powers.items() if not name.isdigit() for _ in range(power)]
-    return ([str(literal)] if literal > 1 else []) + names
+    """Return the factors to print; the literal in parts that `Size.parse` reads back."""
+    found, literal = [], 1
+    for name, power in powers.items():
+        for _ in range(power):
+            if not name.isdigit():
+                found.append(name)
+            elif literal * int(name) <= LARGEST_LITERAL:
+                literal *= int(name)
+            else:
+                found.append(str(literal))
+                literal = int(name)
+    return ([str(literal)] if literal > 1 else []) + found
 
 
 def _value_of(name: str, sizes: Mapping[str, int], size: Size) -> int:
