@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from syno.ir.errors import DataError
 from syno.search.outcome import Failed, Outcome, Pruned, Scored
 
 if TYPE_CHECKING:
@@ -71,6 +72,26 @@ def evaluate(task: Task) -> Outcome:
     return Scored(result.validation_accuracy, ratio, flops, parameters, extra)
 
 
+def data_for(model: str, data: str) -> DataSplits:
+    """Return the data set `data`, which `model` has to accept.
+
+    Raises ModelError or DataError for an unknown name, for data that are missing or damaged, and
+    where shapes or classes do not fit.
+    """
+    from syno.evaluate.data import load
+    from syno.evaluate.models import info
+
+    row, splits = info(model), load(data)
+    shape = tuple(splits.train.images.shape[1:])
+    if shape != row.input_shape[1:] or splits.classes != row.classes:
+        advice = f"Use --data {row.default_data}" if row.default_data else "Choose another model"
+        raise DataError(
+            f"{model} takes images of {_times(row.input_shape[1:])} in {row.classes} classes; "
+            f"those of {data} are {_times(shape)} in {splits.classes}. {advice}."
+        )
+    return splits
+
+
 def build(task: Task) -> tuple[nn.Module, int]:
     """Return the network of a task and the multiply-adds of its sites for one image."""
     from syno.evaluate.models import info
@@ -90,6 +111,10 @@ def build(task: Task) -> tuple[nn.Module, int]:
         original, assignment, example, coefficients=task.coefficients, seed=task.seed
     )
     return changed, flops
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
 
 
 @cache

@@ -11,44 +11,26 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from math import inf
 from typing import Any
 
-from syno.ir.errors import StudyError
+from syno.ir.errors import StudyError, SynoError
 from syno.ir.operator import Operator
 from syno.ir.parser import parse
-from syno.run.candidate import Task, evaluate
-from syno.run.executor import Executor, ProcessLimits
+from syno.run.candidate import Task, data_for, evaluate
+from syno.run.executor import Executor
+from syno.run.ranking import finalists, pareto_front, summary
+from syno.run.settings import SearchSettings
 from syno.run.study import Record, Study, open_study
-from syno.search.outcome import Outcome, Pruned, Scored
+from syno.search.outcome import Failed, Outcome, Pruned, Scored, TimedOut
 from syno.search.protocol import Setting, Strategy
 from syno.search.registry import make_strategy
 from syno.search.reward import Reward
 from syno.space.space import SynthesisSpace
 from syno.space.spec import Spec
 
-_MARGIN = 0.01
+_SEARCH_SHARE = 0.72  # of the time; the rest is for confirmation
 _POLL_SECONDS = 0.5
-
-
-@dataclass(frozen=True)
-class SearchSettings:
-    """What a search is asked to do; model, data and recipe make the identity of its study."""
-
-    model: str
-    data: str
-    study: Path
-    strategy: str = "mcts"
-    seed: int = 0
-    minutes: float = 60.0
-    trials: int = 1_000
-    workers: int = 2
-    least_ratio: float = 1.05
-    finalists: int = 3
-    confirm_seeds: int = 2
-    batch: int = 1
-    epochs: float | None = None
-    limits: ProcessLimits = ProcessLimits()
 
 
 @dataclass(frozen=True)
@@ -65,26 +47,37 @@ Listener = Callable[[Event], None]
 
 
 class Search:
-    """One run of the main job; `run` returns the summary that `--json` prints."""
+    """One run of the main job; `run` returns the summary that `--json` prints.
 
-    def __init__(self, settings: SearchSettings, listen: Listener = lambda _event: None) -> None:
+    `evaluator` turns a task into an outcome, in a worker process: it has to pickle.
+    """
+
+    def __init__(
+        self,
+        settings: SearchSettings,
+        listen: Listener = lambda _event: None,
+        evaluator: Callable[[Task], Outcome] = evaluate,
+    ) -> None:
         from syno.evaluate.training import recipe_for
 
         self.settings = settings
         self.listen = listen
+        self.evaluator = evaluator
         self.start = time.monotonic()
-        self.spec, self.sites, self.flops = question(settings.model)
         recipe = recipe_for(settings.data)
         if settings.epochs is not None:
             recipe = replace(recipe, epochs=settings.epochs)
         self.recipe = asdict(recipe)
+        self.spec, self.sites, self.flops = question(settings.model)
         self.coefficients = {name: self.spec.bindings[0][name] for name in self.spec.coefficients}
         self.baseline: Scored | None = None
+        self.trained = 0
+        self.ended = "time"
 
     @property
     def deadline(self) -> float:
         """When candidates have to stop, in seconds of the monotonic clock: confirmation follows."""
-        return self.start + 60 * self.settings.minutes * 0.72
+        return self.start + 60 * self.settings.minutes * _SEARCH_SHARE
 
     @property
     def end(self) -> float:
@@ -92,21 +85,33 @@ class Search:
         return self.start + 60 * self.settings.minutes
 
     def run(self) -> dict[str, Any]:
-        """Run all phases and return the summary."""
-        from syno.evaluate.data import load
+        """Run all phases and return the summary, with what this run added to the study.
 
-        load(self.settings.data)  # missing data is told before anything is started
+        `ended` is trials, space (the strategy found no further operator) or time.
+        """
+        data_for(self.settings.model, self.settings.data)  # told before anything is started
         study = open_study(self.settings.study, self.identity())
-        study.note("question", self._question())
         try:
+            known = self._welcome(study)
+            study.note("question", self._question())
             with Executor(self.settings.workers, self.settings.limits) as pool:
                 self._baseline(study, pool)
                 self._candidates(study, pool)
                 self._confirm(study, pool)
             self._time_finalists(study)
-            return summary(study)
+            found = {"ended": self.ended, "known": known, "new": len(study.records()) - known}
+            return {**summary(study), **found}
         finally:
             study.close()
+
+    def _welcome(self, study: Study) -> int:
+        """Say what the study already holds and return the number of its records."""
+        records = study.records()
+        self.trained = sum(isinstance(each.outcome, Scored) for each in records)
+        if records:
+            text = f"continuing: {len(records)} candidates are known, {self.trained} trained"
+            self.listen(Event("study", text, 0.0))
+        return len(records)
 
     def identity(self) -> dict[str, Any]:
         """Return what makes two runs parts of one study."""
@@ -155,10 +160,13 @@ class Search:
         found = study.noted("baseline")
         if found is None:
             self.listen(Event("baseline", "training the original network", 0.0))
-            pool.submit(None, evaluate, self._task(None))
+            pool.submit(None, self.evaluator, self._task(None))
             outcome = self._wait(pool)[1]
             if not isinstance(outcome, Scored):
-                raise StudyError(f"The original network could not be trained: {outcome}")
+                raise StudyError(
+                    f"The original network could not be trained: {_reason(outcome)}. Without it "
+                    "there is nothing to compare with; the study is kept as it is."
+                )
             found = asdict(outcome)
             study.note("baseline", found)
         self.baseline = Scored(**found)
@@ -169,46 +177,69 @@ class Search:
         """Ask, evaluate and tell until time or trials are spent."""
         strategy = self._strategy(study)
         while True:
-            while pool.has_room and not self._is_over(study, len(pool.flying)):
-                operator = self._ask(study, strategy)
-                if operator is None:
-                    break
-                number = study.begin(str(operator))
-                pool.submit((number, operator), evaluate, self._task(str(operator)))
+            self._fill(study, pool, strategy)
             if not pool.flying:
                 return
-            (number, operator), outcome = self._wait(pool)
+            found = self._next(pool, self.end)
+            if found is None:
+                self.ended = "time"
+                for number, _ in pool.abandon():
+                    study.abandon(number)
+                return
+            (number, operator), outcome = found
             self._tell(study, strategy, number, operator, outcome)
+
+    def _fill(self, study: Study, pool: Executor, strategy: Strategy) -> None:
+        """Give every free worker a candidate, as long as there are any to be had."""
+        while pool.has_room:
+            if self.trained + len(pool.flying) >= self.settings.trials:
+                self.ended = "trials"
+                return
+            self.ended = "time"
+            operator = self._ask(study, strategy)
+            if operator is None:
+                return
+            number = study.begin(str(operator))
+            pool.submit((number, operator), self.evaluator, self._task(str(operator)))
 
     def _strategy(self, study: Study) -> Strategy:
         """Return the strategy, told of everything that earlier runs found."""
         assert self.baseline is not None
         space, reward = SynthesisSpace(self.spec), Reward(self.baseline.accuracy)
-        setting = Setting(space, reward, self.settings.seed)
-        try:
-            strategy = make_strategy(self.settings.strategy, setting)
-        except KeyError as error:
-            raise StudyError(str(error.args[0])) from None
+        strategy = make_strategy(self.settings.strategy, Setting(space, reward, self.settings.seed))
         for record in study.records():
-            strategy.tell(parse(record.operator), record.outcome)
+            try:
+                operator = parse(record.operator)
+            except SynoError as error:
+                raise StudyError(
+                    f"Candidate {record.number} of the study {self.settings.study} cannot be read: "
+                    f"{error}\nAnother version of Syno wrote it; choose another file with --study."
+                ) from None
+            strategy.tell(operator, record.outcome)
         return strategy
-
-    def _is_over(self, study: Study, flying: int) -> bool:
-        trained = sum(isinstance(each.outcome, Scored) for each in study.records())
-        return time.monotonic() > self.deadline or trained + flying >= self.settings.trials
 
     def _ask(self, study: Study, strategy: Strategy) -> Operator | None:
         """Return the next operator worth a process; others are told at once what they cost."""
         while time.monotonic() < self.deadline:
             operator: Operator | None = strategy.ask()
             if operator is None:
+                self.ended = "space"
                 return None
-            flops = sum(self._flops(operator, site) for site in self.sites)
-            if flops < self.flops:
+            rejected = self._rejected(operator)
+            if rejected is None:
                 return operator
-            reason = f"{flops / self.flops:.2f} times the multiply-adds of the original"
-            self._tell(study, strategy, study.begin(str(operator)), operator, Pruned(reason))
+            self._tell(study, strategy, study.begin(str(operator)), operator, rejected)
         return None
+
+    def _rejected(self, operator: Operator) -> Outcome | None:
+        """Return the outcome of an operator that needs no process to be judged."""
+        try:
+            flops = sum(self._flops(operator, site) for site in self.sites)
+        except SynoError as error:
+            return Failed("error", str(error))
+        if flops < self.flops:
+            return None
+        return Pruned(f"{flops / self.flops:.2f} times the multiply-adds of the original")
 
     def _flops(self, operator: Operator, site: Any) -> int:
         from syno.nn.substitution import site_flops
@@ -218,17 +249,24 @@ class Search:
     def _tell(
         self, study: Study, strategy: Strategy, number: int, operator: Operator, outcome: Outcome
     ) -> None:
-        study.finish(number, outcome)
+        record = study.finish(number, outcome)
+        self.trained += isinstance(outcome, Scored)
         strategy.tell(operator, outcome)
-        record = Record(number, str(operator), outcome, 0.0)
         self.listen(Event("search", str(operator), self._share(), record))
 
     def _wait(self, pool: Executor) -> tuple[Any, Outcome]:
-        while True:
+        found = self._next(pool, inf)
+        assert found is not None
+        return found
+
+    def _next(self, pool: Executor, end: float) -> tuple[Any, Outcome] | None:
+        """Return what ends next; None where nothing did before `end`."""
+        while time.monotonic() < end:
             found = pool.next_done(_POLL_SECONDS)
             if found is not None:
                 return found
             self.listen(Event("waiting", "", self._share()))
+        return None
 
     def _share(self) -> float:
         return min((time.monotonic() - self.start) / (60 * self.settings.minutes), 1.0)
@@ -250,7 +288,7 @@ class Search:
             while waiting and pool.has_room and time.monotonic() + spent < self.end:
                 name, seed = waiting.pop(0)
                 task = replace(self._task(name, seed), rounds=0, least_ratio=0.0)
-                pool.submit((name, seed), evaluate, task)
+                pool.submit((name, seed), self.evaluator, task)
             if not pool.flying:
                 return
             (name, seed), outcome = self._wait(pool)
@@ -270,7 +308,7 @@ class Search:
                 self.listen(Event("timing", text, self._share()))
                 task = replace(self._task(record.operator), mode=mode, train=False, rounds=25)
                 with Executor(1, self.settings.limits) as pool:
-                    pool.submit(None, evaluate, replace(task, least_ratio=0.0))
+                    pool.submit(None, self.evaluator, replace(task, least_ratio=0.0))
                     outcome = self._wait(pool)[1]
                 if isinstance(outcome, Scored):
                     known.setdefault(record.operator, {})[mode] = outcome.extra["latency"]
@@ -289,77 +327,24 @@ def question(model: str) -> tuple[Spec, list[Any], int]:
     return spec, sites, sum(site.flops for site in sites)
 
 
-def finalists(study: Study, count: int) -> list[Record]:
-    """Return the fastest candidates within one point of the baseline, then the most accurate."""
-    baseline = study.noted("baseline") or {"accuracy": 0.0}
-    scored = [each for each in study.records() if isinstance(each.outcome, Scored)]
-    least = baseline["accuracy"] - _MARGIN
-    close = [each for each in scored if accuracy(each) >= least]
-    close.sort(key=lambda each: -ratio(each))
-    rest = sorted((each for each in scored if each not in close), key=lambda each: -accuracy(each))
-    return [*close, *rest][:count]
-
-
-def accuracy(record: Record) -> float:
-    """Return the accuracy of a scored record."""
-    assert isinstance(record.outcome, Scored)
-    return record.outcome.accuracy
-
-
-def ratio(record: Record) -> float:
-    """Return the latency ratio of a scored record."""
-    assert isinstance(record.outcome, Scored)
-    return record.outcome.ratio
-
-
-def pareto_front(records: list[Record]) -> list[Record]:
-    """Return the scored records that no other one beats in both accuracy and ratio."""
-    scored = [each for each in records if isinstance(each.outcome, Scored)]
-    scored.sort(key=lambda each: (-ratio(each), -accuracy(each)))
-    front: list[Record] = []
-    for each in scored:
-        if not front or accuracy(each) > accuracy(front[-1]):
-            front.append(each)
-    return front
-
-
-def summary(study: Study) -> dict[str, Any]:
-    """Return the state of a study as plain data."""
-    records = study.records()
-    kinds: dict[str, int] = {}
-    for record in records:
-        name = type(record.outcome).__name__.lower()
-        kinds[name] = kinds.get(name, 0) + 1
-    front = [_row(study, record) for record in pareto_front(records)]
-    best = [_row(study, record) for record in finalists(study, 3)]
-    return {
-        "identity": study.identity,
-        "question": study.noted("question"),
-        "baseline": study.noted("baseline"),
-        "baseline_confirmed": (study.noted("confirmed") or {}).get("baseline", {}),
-        "outcomes": kinds,
-        "front": front,
-        "finalists": best,
-    }
-
-
-def _row(study: Study, record: Record) -> dict[str, Any]:
-    outcome = record.outcome
-    assert isinstance(outcome, Scored)
-    return {
-        "number": record.number,
-        "operator": record.operator,
-        "accuracy": outcome.accuracy,
-        "ratio": outcome.ratio,
-        "flops": outcome.flops,
-        "parameters": outcome.parameters,
-        "confirmed": (study.noted("confirmed") or {}).get(record.operator, {}),
-        "timed": (study.noted("timed") or {}).get(record.operator, {}),
-    }
+def _reason(outcome: Outcome) -> str:
+    if isinstance(outcome, TimedOut):
+        return f"it was stopped after {outcome.seconds:g} s (--limit-seconds)"
+    if isinstance(outcome, Failed):
+        return f"{outcome.kind.replace('_', ' ')}: {outcome.message}".rstrip(". ")
+    return str(outcome)
 
 
 def _known(known: Mapping[str, Mapping[str, float]], name: str | None, seed: int) -> bool:
     return str(seed) in known.get(name or "baseline", {})
 
 
-__all__ = ["Event", "Search", "SearchSettings", "pareto_front", "question", "summary"]
+__all__ = [
+    "Event",
+    "Search",
+    "SearchSettings",
+    "finalists",
+    "pareto_front",
+    "question",
+    "summary",
+]

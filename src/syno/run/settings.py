@@ -1,0 +1,58 @@
+"""What a search is asked to do. Every default stands here; the command line takes it from here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+
+from syno.ir.errors import SynoError
+from syno.search.registry import STRATEGIES
+
+
+@dataclass(frozen=True)
+class ProcessLimits:
+    """Limits of one evaluation; memory is not limited on Windows, which offers no such limit."""
+
+    seconds: float = 1_800.0
+    megabytes: int = 6_000
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """What a search is asked to do; model, data and recipe make the identity of its study.
+
+    `study` is a file or a database URL, `minutes` the time of this run, `trials` the number of
+    trained candidates in the study after which the search is over. Strategy, seed, workers and
+    limits are no part of the identity: a study may be continued with others. Raises SynoError for
+    numbers that ask for nothing.
+    """
+
+    model: str
+    data: str
+    study: str | Path
+    strategy: str = "mcts"
+    seed: int = 0
+    minutes: float = 60.0
+    trials: int = 1_000
+    workers: int = 2
+    least_ratio: float = 1.05
+    finalists: int = 3
+    confirm_seeds: int = 2
+    batch: int = 1
+    epochs: float | None = None
+    limits: ProcessLimits = ProcessLimits()
+
+    def __post_init__(self) -> None:
+        if self.strategy not in STRATEGIES:
+            known = ", ".join(sorted(STRATEGIES))
+            raise SynoError(f"There is no strategy called {self.strategy!r}; known are: {known}.")
+        counts = {"trials": self.trials, "workers": self.workers, "batch": self.batch}
+        numbers: dict[str, float] = {"minutes": self.minutes, **counts}
+        numbers["limit-seconds"] = self.limits.seconds
+        numbers["limit-megabytes"] = self.limits.megabytes
+        for name, value in numbers.items():
+            if not 0 < value < inf:
+                raise SynoError(f"--{name} has to be a number above 0; it is {value}.")
+        if self.finalists < 0 or self.confirm_seeds < 0:
+            raise SynoError(f"--finalists has to be 0 or more; it is {self.finalists}.")
