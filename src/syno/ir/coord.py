@@ -2,8 +2,8 @@
 
 A coordinate is `Coord(op, args, arg, size)`; equal structure is the same object. Algorithms on
 coordinates are functions elsewhere; here live only the constructors, which check sizes and keep
-two spellings apart from none: nested splits lean to the right, and every part of a merged
-coordinate is written `i // B`, `i % B` or `(i // B) % C`.
+two spellings apart from none: nested splits lean to the right, strides of strides are one, and
+every part of a merged coordinate is written `i // B`, `i % B` or `(i // B) % C`.
 """
 
 from __future__ import annotations
@@ -112,7 +112,9 @@ def shift(coord: Coord, distance: int) -> Coord:
 
 
 def stride(coord: Coord, step: Size) -> Coord:
-    """Return `step*coord`."""
+    """Return `step*coord`; `A*(B*i)` is `(A*B)*i`."""
+    if coord.op == "stride" and isinstance(coord.arg, Size):
+        return stride(coord.args[0], step * coord.arg)
     return Coord("stride", (coord,), step, step * coord.size)
 
 

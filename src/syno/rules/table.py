@@ -113,7 +113,14 @@ RULES: tuple[Rule, ...] = (
         {"i": "N"},
         "two shifts are one",
     ),
-    Rule("stride of stride", "B*(C*i)", "(B*C)*i", {"i": "N"}, "two strides are one"),
+    Rule(
+        "stride of stride",
+        "B*(C*i)",
+        "(B*C)*i",
+        {"i": "N"},
+        "two strides are one",
+        built_in=True,
+    ),
     Rule("quotient of stride", "(B*i) // B", "i", {"i": "N"}, "merge undoes stride"),
     Rule(
         "shift of reduction",
