@@ -110,7 +110,7 @@ def _duration(seconds: float) -> str:
 
 def _name(study: str | Path) -> str:
     """Return what to call a study: no folders of somebody's machine, no password of a database."""
-    return str(study).rpartition("/")[2]
+    return str(study).partition("?")[0].rpartition("/")[2]
 
 
 def _without_pictures(figures: Mapping[str, Any]) -> dict[str, Any]:
