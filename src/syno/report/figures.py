@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from syno.run.search import summary
-from syno.run.study import Record, Study
-from syno.search.outcome import Failed, Pruned, Scored, TimedOut
+from syno.run.ranking import summary
+from syno.run.study import Failed, Pruned, Record, Scored, Study, TimedOut
 
 Row = dict[str, Any]
 CLOSE_POINTS = 1.0  # what "almost the accuracy of the original" means: the design's margin

@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 from syno.ir.errors import StudyError
 from syno.run.database import STUDY_NAME, connect, explained, file_of, shown
 from syno.run.lock import lock_beside
-from syno.search.outcome import Outcome, Pruned, Scored, from_dict, to_dict
+from syno.search.outcome import Failed, Outcome, Pruned, Scored, TimedOut, from_dict, to_dict
 
 _IDENTITY, _OUTCOME, _OPERATOR, _NOTE = "identity", "outcome", "operator", "note:"
 _OPEN = "abandoned"
@@ -200,4 +200,15 @@ def _difference(one: Any, other: Any) -> str:
     return repr(one)
 
 
-__all__ = ["STUDY_NAME", "Record", "Study", "open_study", "read_study"]
+# The kinds of outcome are handed on: who reads a study, as the report does, tells records apart.
+__all__ = [
+    "STUDY_NAME",
+    "Failed",
+    "Pruned",
+    "Record",
+    "Scored",
+    "Study",
+    "TimedOut",
+    "open_study",
+    "read_study",
+]
