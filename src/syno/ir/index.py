@@ -14,7 +14,7 @@ from syno.ir.coord import Coord, quotient, remainder, shift
 from syno.ir.errors import ParseError
 from syno.ir.grammar import Node, factor_of, size_of
 from syno.ir.size import ONE, Size
-from syno.ir.sums import Linear, Solution, Solver, is_multiple, why_not
+from syno.ir.sums import Linear, Solution, Solver, why_not
 
 
 @dataclass
@@ -141,7 +141,7 @@ class _Reading:
                 f"{block} does not divide the size {coord.size}: a merge cuts into whole blocks.",
                 node,
             )
-        if coord.op == "remainder" and not is_multiple(ratio):
+        if coord.op == "remainder" and not ratio.is_multiple:
             # (i % D) % B is kept as i % B, which holds where B divides D: it has to be plain here,
             # since D is forgotten and no binding could be checked against it.
             raise self.error(

@@ -9,12 +9,12 @@ bijection allows it, and dimensions and weights stand in a fixed order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import permutations
 
-from syno.ir.coord import Coord, output, reduce
+from syno.ir.coord import Coord, output, quotient, reduce, remainder
 from syno.ir.errors import OperatorError
-from syno.ir.size import Size
+from syno.ir.size import ONE, Size
 
 Index = tuple[Coord, ...]
 _INTERNED: dict[tuple[object, ...], Operator] = {}
@@ -108,7 +108,7 @@ def normal_index(index: Iterable[Coord]) -> Index:
         if joined is None:
             break
         found = dict.fromkeys(each for coord in joined for each in _undo(coord))
-    return tuple(coord for coord in found if not _fixed_by_other(coord, found))
+    return tuple(coord for coord in found if not _fixed_by_others(coord, found))
 
 
 def _undo(coord: Coord) -> list[Coord]:
@@ -118,27 +118,34 @@ def _undo(coord: Coord) -> list[Coord]:
 
 
 def _join_parts(index: Index) -> Index | None:
-    """Return `index` with one pair of neighbouring parts of a coordinate joined, or None."""
+    """Return `index` with one pair of touching parts of a coordinate joined, or None."""
     for low in index:
-        if low.op != "remainder":
-            continue
         for high in index:
-            joined = _joined(high, low)
+            joined = _joined(high, low) if high is not low else None
             if joined is not None:
                 return (*(each for each in index if each not in (high, low)), joined)
     return None
 
 
 def _joined(high: Coord, low: Coord) -> Coord | None:
-    """Return the coordinate whose upper digits are `high` and lower digits `low`, or None."""
-    from syno.ir.coord import quotient, remainder
+    """Return the coordinate with the digits of both, or None where they neither touch nor overlap.
 
-    whole, start, block = digits(low)
-    other, above, size = digits(high)
-    if other is not whole or above is not start * block:
+    Boundaries are compared by divisibility, as far as it holds whatever the symbols stand for.
+    """
+    whole, start, size = digits(low)
+    other, above, length = digits(high)
+    end, top = start * size, above * length
+    if other is not whole or not (above / start).is_multiple or not (end / above).is_multiple:
         return None
-    shifted = whole if start.packed == 0 else quotient(whole, start)
-    return shifted if above * size is whole.size else remainder(shifted, block * size)
+    if (end / top).is_multiple:
+        return low
+    return part(whole, start, top / start) if (top / end).is_multiple else None
+
+
+def part(whole: Coord, start: Size, size: Size) -> Coord:
+    """Return `(whole // start) % size`, in the form in which it is kept."""
+    shifted = whole if start is ONE else quotient(whole, start)
+    return shifted if start * size is whole.size else remainder(shifted, size)
 
 
 def digits(coord: Coord) -> tuple[Coord, Size, Size]:
@@ -147,17 +154,27 @@ def digits(coord: Coord) -> tuple[Coord, Size, Size]:
         below = coord.args[0]
         if below.op == "quotient" and isinstance(below.arg, Size):
             return below.args[0], below.arg, coord.arg
-        return below, Size(0), coord.arg
+        return below, ONE, coord.arg
     if coord.op == "quotient" and isinstance(coord.arg, Size):
         return coord.args[0], coord.arg, coord.size
-    return coord, Size(0), coord.size
+    return coord, ONE, coord.size
 
 
-def _fixed_by_other(coord: Coord, index: Iterable[Coord]) -> bool:
-    """Tell whether `coord` is a part of another coordinate of the same index."""
-    if coord.op not in ("quotient", "remainder"):
+def _fixed_by_others(coord: Coord, index: Iterable[Coord]) -> bool:
+    """Tell whether `coord` says no more than the other coordinates of the same index.
+
+    A window among them would: what falls outside of it reads 0.
+    """
+    if any(node.op == "unfold" for node in coord.walk()):
         return False
-    return any(node in index for node in list(coord.walk())[1:])
+    return follows(coord, {each for each in index if each is not coord})
+
+
+def follows(coord: Coord, known: Collection[Coord]) -> bool:
+    """Tell whether the value of `coord` follows from the values of `known`."""
+    if coord in known or any(_joined(coord, each) is each for each in known):
+        return True
+    return bool(coord.args) and all(follows(each, known) for each in coord.args)
 
 
 def _check_shapes(shape_in: tuple[Size, ...], shape_out: tuple[Size, ...], data: Index) -> None:

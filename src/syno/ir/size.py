@@ -111,6 +111,11 @@ class Size:
         powers = self.exponents.values()
         return any(power > 0 for power in powers) if self.symbols else min(powers, default=1) > 0
 
+    @property
+    def is_multiple(self) -> bool:
+        """Whether it is a whole number whatever its symbols stand for; `s*k` is, `C/g` is not."""
+        return all(power > 0 for power in self.exponents.values())
+
     def fraction(self, sizes: Mapping[str, int]) -> Fraction:
         """Return the exact value under `sizes`; SizeError where a symbol has no value."""
         value = Fraction(1)

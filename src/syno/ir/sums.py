@@ -101,14 +101,9 @@ class Solver:
                     for i, (factor, coord) in enumerate(terms)
                     if i not in chosen
                 )
-                if all(is_multiple(factor) for factor, _ in high_terms):
+                if all(factor.is_multiple for factor, _ in high_terms):
                     for high, _ in self._solve(high_terms, (), ()):
                         yield split(high, low), rest
-
-
-def is_multiple(ratio: Size) -> bool:
-    """Tell whether `ratio` is a whole number for all values of its symbols."""
-    return all(power > 0 for power in ratio.exponents.values())
 
 
 def why_not(sum_: Linear) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from syno.ir.coord import Coord
 from syno.ir.errors import OperatorError, SizeError
-from syno.ir.operator import Index, Operator
+from syno.ir.operator import Index, Operator, follows
 from syno.ir.semantics import evaluate
 from syno.ir.size import Size
 from syno.ir.steps import Step, steps
@@ -41,8 +41,12 @@ class Check:
 
 
 def verify(op: Operator, bindings: Iterable[Mapping[str, int]] = ()) -> tuple[Problem, ...]:
-    """Return every problem of `op`, under every binding where a check needs numbers."""
-    bound = tuple(bindings)
+    """Return every problem of `op`, under every binding where a check needs numbers.
+
+    An operator without symbols needs no binding. One with symbols is, without a binding, checked
+    for what is wrong whatever the numbers are.
+    """
+    bound = tuple(bindings) if op.symbols else ({},)
     found: list[Problem] = []
     for check in CHECKS:
         found += [Problem(check.name, message) for message in check.find(op, bound)]
@@ -99,17 +103,28 @@ def _size_problem(node: Coord, sizes: Mapping[str, int]) -> str | None:
 
 
 def _reductions(op: Operator, _bindings: Bindings) -> list[str]:
-    """Every reduction reaches the input or ties two weights."""
-    found, names = [], leaf_names(op)
+    """Every reduction, and every part of one, reaches the input or ties two weights."""
+    names = leaf_names(op)
+    read = {leaf for coord in op.data for leaf in coord.leaves()}
+    idle: list[Coord] = [
+        leaf
+        for leaf in op.reductions
+        if leaf not in read and sum(leaf in _leaves(index) for index in op.weights) < 2
+    ]
     for step in steps(op):
         for coord in _dropped(step):
             weights = sum(coord in s.consumes for s in steps(op) if s.primitive == "contract")
             if weights < 2 and all(leaf.op == "reduce" for leaf in coord.leaves()):
-                found.append(
-                    f"The reduction {format_coord(coord, names)} reaches neither the input nor "
-                    "two weights: it merely scales the result. Read x with it, or remove it."
-                )
-    return found
+                idle.append(coord)
+    return [
+        f"The reduction {format_coord(coord, names)} reaches neither the input nor two weights: "
+        "it merely scales the result. Read x with it, or remove it."
+        for coord in dict.fromkeys(idle)
+    ]
+
+
+def _leaves(index: Index) -> set[Coord]:
+    return {leaf for coord in index for leaf in coord.leaves()}
 
 
 def _dropped(step: Step) -> Index:
@@ -137,23 +152,13 @@ def _absorbed(op: Operator, _bindings: Bindings) -> list[str]:
     for one, small in enumerate(op.weights):
         for two, large in enumerate(op.weights):
             same = set(small) == set(large)
-            if one != two and (not same or one > two) and _covers(large, small):
+            covered = all(follows(coord, large) for coord in small)
+            if one != two and (not same or one > two) and covered:
                 found.append(
                     f"w{two + 1} absorbs w{one + 1}: whatever indexes w{one + 1} also indexes "
                     f"w{two + 1}, so their product is one weight. Remove w{one + 1}."
                 )
     return found
-
-
-def _covers(large: Index, small: Index) -> bool:
-    return all(_follows(coord, set(large)) for coord in small)
-
-
-def _follows(coord: Coord, known: set[Coord]) -> bool:
-    """Tell whether the value of `coord` follows from the values of `known`."""
-    if coord in known:
-        return True
-    return bool(coord.args) and all(_follows(each, known) for each in coord.args)
 
 
 def _influence(op: Operator, bindings: Bindings) -> list[str]:
@@ -172,7 +177,7 @@ def _onto(coord: Coord, bindings: Bindings) -> bool:
     if coord.op == "stride":
         return False
     if coord.op == "unfold" and not _onto(coord.args[0], bindings):
-        return bool(bindings) and all(_image_is_full(coord, sizes) for sizes in bindings)
+        return all(_image_is_full(coord, sizes) for sizes in bindings)
     bases = coord.args[:1] if coord.op == "unfold" else coord.args
     return all(_onto(each, bindings) for each in bases)
 
@@ -191,11 +196,16 @@ def _image_is_full(coord: Coord, sizes: Mapping[str, int]) -> bool:
 
 
 def _constant_weights(op: Operator, _bindings: Bindings) -> list[str]:
-    """Every weight is indexed by something."""
+    """Every weight is tied to x or to the output, directly or through other weights."""
+    reached = {*op.outputs, *_leaves(op.data)}
+    loose = dict(enumerate(op.weights, start=1))
+    while tied := [number for number, index in loose.items() if _leaves(index) & reached]:
+        for number in tied:
+            reached |= _leaves(loose.pop(number))
     return [
-        f"w{number} has no index: it is one number that scales everything. Remove it."
-        for number, index in enumerate(op.weights, start=1)
-        if not index
+        f"w{number} is tied to neither x nor the output: it is one number, or a part of one, that "
+        "scales everything. Remove it."
+        for number in loose
     ]
 
 
@@ -203,7 +213,7 @@ CHECKS: tuple[Check, ...] = (
     Check("sizes", "every size is a positive integer and fits its primitive", _sizes),
     Check("reductions", "every reduction reaches the input or ties two weights", _reductions),
     Check("repetition", "every output coordinate matters", _repetition),
-    Check("weights", "every weight is indexed by something", _constant_weights),
+    Check("weights", "every weight is tied to x or to the output", _constant_weights),
     Check("absorbed", "no weight is a function of another weight's index", _absorbed),
     Check("influence", "every input element can influence the output", _influence),
 )
