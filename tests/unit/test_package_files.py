@@ -6,6 +6,7 @@ import ast
 import re
 import sys
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -26,13 +27,15 @@ def distribution(requirement: str) -> str:
 
 
 REQUIRED = {distribution(each) for each in PROJECT["dependencies"]}
-TOOLS = {distribution(each) for each in PROJECT["optional-dependencies"]["dev"]}
+EXTRAS = PROJECT["optional-dependencies"]
+TESTING = {distribution(each) for each in EXTRAS["testing"]}
+TOOLS = {distribution(each) for each in EXTRAS["dev"] if not each.startswith("syno[")}
 
 
-def imported() -> set[str]:
+def imported(sources: Iterable[Path]) -> set[str]:
     """Return every package outside the standard library that the sources import."""
     found = set()
-    for path in SOURCES:
+    for path in sources:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 found |= {each.name.partition(".")[0] for each in node.names}
@@ -55,18 +58,29 @@ def pinned() -> dict[str, str]:
 
 
 def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
-    assert imported() == {MODULES.get(each, each) for each in REQUIRED}
+    plain = [path for path in SOURCES if "testing" not in path.parts]
+    assert imported(plain) == {MODULES.get(each, each) for each in REQUIRED}
+
+
+def test_what_only_testing_imports_is_an_extra() -> None:
+    testing = [path for path in SOURCES if "testing" in path.parts]
+    extra = {MODULES.get(each, each) for each in TESTING}
+    assert imported(testing) - imported(set(SOURCES) - set(testing)) == extra
+
+
+def test_the_tools_bring_the_testing_extra_along() -> None:
+    assert "syno[testing]" in EXTRAS["dev"]
 
 
 def test_everything_is_pinned() -> None:
-    assert pinned().keys() >= REQUIRED | TOOLS
+    assert pinned().keys() >= REQUIRED | TESTING | TOOLS
     assert pinned()["torch"] == "2.13.0"
 
 
 def test_every_dependency_has_its_reason() -> None:
     text = (ROOT / "docs" / "dependencies.md").read_text()
     rows = re.findall(r"^\| `([^`]+)` \|(.+)\|$", text, re.MULTILINE)
-    assert {distribution(name) for name, _ in rows} == REQUIRED | TOOLS
+    assert {distribution(name) for name, _ in rows} == REQUIRED | TESTING | TOOLS
     for name, rest in rows:
         cells = [cell.strip() for cell in rest.split("|")]
         assert len(cells) == 3, name

@@ -87,7 +87,11 @@ class _Reading:
         if node.op == "+":
             return left + right
         if right.terms:
-            raise self.error("A coordinate cannot be subtracted: no primitive reverses.", node)
+            raise self.error(
+                "A coordinate cannot be subtracted: no primitive reverses. Add it, or subtract a "
+                "number inside of (... - 1) % H.",
+                node,
+            )
         return left + right.negated()
 
     def _group(self, node: Node) -> Linear:
@@ -116,7 +120,11 @@ class _Reading:
         left, right = node.args
         if self.has_iterator(right):
             if self.has_iterator(left) or node.op == "/":
-                raise self.error("A coordinate is multiplied by sizes only.", node)
+                raise self.error(
+                    "A coordinate is multiplied by sizes only, as in i*B: never by another "
+                    "coordinate, and it never divides.",
+                    node,
+                )
             left, right = right, left
         factor = factor_of(right, self.text)
         inner = self.linear(left)

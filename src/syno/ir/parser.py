@@ -115,7 +115,7 @@ def _read_size(reader: Reader) -> Size:
 
 
 def _read_left(reader: Reader) -> list[_Left]:
-    reader.name("the name of the output, as in y[n,o,h,w] = ...")
+    reader.name("a left side such as y[n,o,h,w] = ...")
     entries: list[_Left] = []
     for _ in reader.entries("after the name of the output", "an output iterator"):
         if reader.take("..") or reader.take("..."):
