@@ -39,7 +39,7 @@ EXPLAINED = {
     "Strategies": "Values of `syno search --strategy`. Source: `search/registry.py`.",
     "Backends": "Values of `syno export --backend`. Source: `lower/backends.py`.",
     "Named operators": "Known layers and published operators as formulas. Source: `zoo/named.py`; "
-    "`syno.zoo.named.named(NAME)` returns one.",
+    "`syno show NAME` explains one, `syno.zoo.named.named(NAME)` returns it.",
 }
 
 
