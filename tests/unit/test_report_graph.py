@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import syno
 from syno.ir.text import format_coord, leaf_names
 from syno.report.graph import graph_of, graph_svg
 from syno.report.layout import Edge, Port, arrange
@@ -80,11 +81,17 @@ def test_a_picture_stands_alone_and_is_always_the_same(row: NamedOperator) -> No
 
 
 def test_what_x_does_not_read_is_expanded() -> None:
-    import syno
-
     shown = texts(graph_svg(syno.parse("[H] -> [H, W]\ny[h,w] = x[h]")))
     assert "expand" in shown
     assert "not read by x" in shown
+
+
+def test_a_coordinate_that_only_a_weight_sees_cut_is_split_together_again() -> None:
+    graph = graph_of(syno.parse("y[h] = x[h] * w1[h // s]"))
+    titles = [node.title for node in graph.nodes]
+    assert titles == ["", "merge s", "split", "x", "w1"]
+    ties = {(edge.source.node, edge.target.node) for edge in graph.edges}
+    assert ties == {(0, 1), (1, 2), (2, 3), (1, 4)}
 
 
 def test_crossings_that_can_be_avoided_are() -> None:

@@ -159,7 +159,7 @@ def test_numbers_are_those_of_the_study(full: tuple[str, dict[str, Any]]) -> Non
     page, figures = full
     rows = [plain(row) for row in Reader(page).rows]
     front = next(row for row in rows if row.startswith("#0"))
-    assert front.startswith("#0 2.37x 2.26-2.50 - - 93.21 % -1.91 - 3.21 k 16 % 1.23 k 22 %")
+    assert front.startswith("#0 93.21 % -1.91 2.37x 2.26-2.50 - - - 3.21 k 16 % 1.23 k 22 %")
     found = {row["number"]: row for row in figures["trained"]}
     for number, (text, outcome) in enumerate(OUTCOMES[:3]):
         assert isinstance(outcome, Scored)

@@ -54,8 +54,6 @@ def explain(formula: str, sizes: Mapping[str, int]) -> dict[str, Any]:
             raise SizeError(f"The size {name} is {value}: it has to be a positive integer.")
     problems = problems_of(op, None if missing else bound)
     result = _structure(op, problems) | {"sizes": bound, "missing": missing, "unused": unused}
-    if missing and _depends_on_sizes(op, problems):
-        result["valid"] = None
     sections = _structure_sections(op, result)
     if missing:
         sections["Sizes"] = _ask_for(missing, bound, unused)
@@ -141,17 +139,12 @@ def _structure_sections(op: Operator, found: Mapping[str, Any]) -> dict[str, str
     }
 
 
-def _depends_on_sizes(op: Operator, problems: tuple[Problem, ...]) -> bool:
-    """Tell whether all that is wrong is a stride that a window may make good, by its size."""
-    both = any(_has(coord, "unfold") and _has(coord, "stride") for coord in op.data)
-    return both and bool(problems) and all(each.check == "influence" for each in problems)
-
-
 def _verdict(found: Mapping[str, Any]) -> str:
     if found["valid"]:
         return "valid" + ("; numbers for its sizes may still not fit" if found["missing"] else "")
-    first = "not valid:" if found["valid"] is False else "cannot be told without numbers:"
-    return "\n".join([first, *(f"- {p['check']}: {p['message']}" for p in found["problems"])])
+    return "\n".join(
+        ["not valid:", *(f"- {p['check']}: {p['message']}" for p in found["problems"])]
+    )
 
 
 def _number_sections(made: Plan, found: Mapping[str, Any]) -> dict[str, str]:
