@@ -14,6 +14,8 @@ def lock_beside(path: Path) -> IO[str]:
 
     Raises StudyError where the folder cannot be written or another process holds the lock.
     """
+    if not path.name:
+        raise StudyError(f"'{path}' is no file for a study: choose one with --study.")
     beside = path.with_name(path.name + ".lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
