@@ -134,12 +134,20 @@ def _joined(high: Coord, low: Coord) -> Coord | None:
     """
     whole, start, size = digits(low)
     other, above, length = digits(high)
-    end, top = start * size, above * length
-    if other is not whole or not (above / start).is_multiple or not (end / above).is_multiple:
+    if other is not whole:
         return None
-    if (end / top).is_multiple:
+    end, top = start * size, above * length
+    known = {(start, end), (above, top)}
+
+    def divides(one: Size, two: Size) -> bool:
+        ends = one is ONE or two is whole.size or (one, two) in known
+        return ends or (two / one).is_multiple
+
+    if not divides(start, above) or not divides(above, end):
+        return None
+    if divides(top, end):
         return low
-    return part(whole, start, top / start) if (top / end).is_multiple else None
+    return part(whole, start, top / start) if divides(end, top) else None
 
 
 def part(whole: Coord, start: Size, size: Size) -> Coord:
