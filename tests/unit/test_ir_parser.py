@@ -33,10 +33,9 @@ SPELLINGS = {
         f"y[n,o,h,w] = {SUM} x[n, c, h+a-k//2, w+b-k//2] * w1[o,c,a,b,a,o]",
         f"y[n,o,h,w] = {SUM} x[n, c, h+a-k//2, w+b-k//2] * w1[o//s,o%s,c//(g),c,a,b,b]",
         f"y[n,o,h,w] = {SUM} x[n, c, h+a-k//2, w+b-k//2] * w1[(o+1)%C_out,s*c,a*k+b]",
-        "[N,C_in,H,W]->[N,C_out,H,W] y[i,j,p,q]=sum[z:C_in,u:k,v:k]"
-        "x[i,z,p+u-k//2,q+v-k//2]*w1[j,z,u,v]",
-        f"[N, C_in, H, W] -> [N, C_out, H, W,]y[n,o,h,w] = {SUM} {ROWS} * w1[o,c,a,b]".replace(
-            "W,]", "W] "
+        (
+            "[N,C_in,H,W]->[N,C_out,H,W] y[i,j,p,q]=sum[z:C_in,u:k,v:k]"
+            "x[i,z,p+u-k//2,q+v-k//2]*w1[j,z,u,v]"
         ),
     ],
     "grouped-convolution": [
@@ -50,12 +49,16 @@ SPELLINGS = {
             "(o // (C_out/g))*(C_in/g) + c", "c + o//(C_out/g)*C_in/g"
         ),
         NAMED["grouped-convolution"].text.replace("w1[o,c", "w1[(o // (C_out/g))*(C_in/g) + c, o"),
-        "[N, C_in, H, W] -> [N, (g, C_out/g), H, W]\n"
-        "y[n,(p,q),h,w] = sum[c:C_in/g, a:k, b:k] "
-        "x[n, p*(C_in/g) + c, h+a-k//2, w+b-k//2] * w1[p,q,c,a,b]",
-        "[N, C_in, H, W] -> [N, C_out, H, W]\n"
-        "y[n,(p:g,q:C_out/g),h,w] = sum[c:C_in/g, a:k, b:k] "
-        "x[n, p*(C_in/g) + c, h+a-k//2, w+b-k//2] * w1[p,q,c,a,b]",
+        (
+            "[N, C_in, H, W] -> [N, (g, C_out/g), H, W]\n"
+            "y[n,(p,q),h,w] = sum[c:C_in/g, a:k, b:k] "
+            "x[n, p*(C_in/g) + c, h+a-k//2, w+b-k//2] * w1[p,q,c,a,b]"
+        ),
+        (
+            "[N, C_in, H, W] -> [N, C_out, H, W]\n"
+            "y[n,(p:g,q:C_out/g),h,w] = sum[c:C_in/g, a:k, b:k] "
+            "x[n, p*(C_in/g) + c, h+a-k//2, w+b-k//2] * w1[p,q,c,a,b]"
+        ),
     ],
     "dilated-convolution": [
         NAMED["dilated-convolution"].text.replace("(k*s)//2", "(s*k)//2"),
@@ -70,10 +73,14 @@ SPELLINGS = {
         NAMED["pixel-shuffle"].text.replace("c*s*s + (h % s)*s + w % s", "w % s + s*(h%s + s*c)"),
     ],
     "shifted-convolution-1d": [
-        "[C_in, H] -> [C_out, H]\n"
-        "y[o,h] = sum[c:C_in, a:k] x[c, (1 + (h + a - k//2)) % H] * w1[o,c,a]",
-        "[C_in, H] -> [C_out, H]\n"
-        "y[o,h] = sum[c:C_in, a:k] x[c, ((h + a - k//2) + 3 - 2) % (H)] * w1[o,c,a]",
+        (
+            "[C_in, H] -> [C_out, H]\n"
+            "y[o,h] = sum[c:C_in, a:k] x[c, (1 + (h + a - k//2)) % H] * w1[o,c,a]"
+        ),
+        (
+            "[C_in, H] -> [C_out, H]\n"
+            "y[o,h] = sum[c:C_in, a:k] x[c, ((h + a - k//2) + 3 - 2) % (H)] * w1[o,c,a]"
+        ),
     ],
     "linear": [
         "y[t,o] = sum[c:C_in] x[t,c] * w[o,c]",
@@ -91,12 +98,18 @@ SPELLINGS = {
     "gpt2-projection": [
         "[T, 768] -> [T, 2304]\ny[t,(a:72,b:2,c:16)] = sum[r:384] x[t, b*384 + r] * w[a,r,c]",
         "[T, 768] -> [T, (72, 2, 16)]\ny[..,(a,b,c)] = sum[r:384] x[.., b*384+r] * w[a,r,c]",
-        "[T, 768] -> [T, 2304]\n"
-        "y[t,o] = sum[r:384] x[t, ((o // 16) % 2)*384 + r] * w[o // 32, r, o % 16]",
-        "[T, 768] -> [T, 2304]\n"
-        "y[t,o] = sum[r:384] x[t, ((o % 32) // 16)*384 + r] * w[o // 16 // 2, r, (o % 32) % 16]",
-        "[T, 2*384] -> [T, 3*2^8*3]\n"
-        "y[t,(a:72,b:2,c:16)] = sum[r:2^7*3] x[t, r + 384*b] * w[c,r,a]",
+        (
+            "[T, 768] -> [T, 2304]\n"
+            "y[t,o] = sum[r:384] x[t, ((o // 16) % 2)*384 + r] * w[o // 32, r, o % 16]"
+        ),
+        (
+            "[T, 768] -> [T, 2304]\n"
+            "y[t,o] = sum[r:384] x[t, ((o % 32) // 16)*384 + r] * w[o // 16 // 2, r, (o % 32) % 16]"
+        ),
+        (
+            "[T, 2*384] -> [T, 3*2^8*3]\n"
+            "y[t,(a:72,b:2,c:16)] = sum[r:2^7*3] x[t, r + 384*b] * w[c,r,a]"
+        ),
     ],
 }
 PAIRS = [(name, text) for name, texts in SPELLINGS.items() for text in texts]
