@@ -58,16 +58,25 @@ Sizes = Annotated[
 ]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"syno {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
-    version: Annotated[
-        bool, typer.Option("--version", is_eager=True, help="Print the version and exit.")
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            is_eager=True,  # before it is said that a command is missing
+            callback=_print_version,
+            help="Print the version and exit.",
+        ),
     ] = False,
 ) -> None:
     """Options before any command."""
-    if version:
-        out.print(f"syno {__version__}")
-        raise typer.Exit
 
 
 def main() -> NoReturn:
@@ -114,7 +123,7 @@ def place(study: str) -> str | Path:
 def _run() -> int:
     """Run one command and return its exit code."""
     try:
-        code = app(standalone_mode=False) or 0
+        code = app(standalone_mode=False, prog_name="syno") or 0
     except SynoError as error:
         return _fail(str(error), type(error).__name__)
     except typer.TyperException as error:
