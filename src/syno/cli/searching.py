@@ -113,7 +113,7 @@ def _closing(result: Mapping[str, Any], settings: SearchSettings) -> str:
         return f"{done}: nothing was left to search. With a higher --trials it goes on."
     if result["ended"] == "space":
         return f"{new} The strategy finds no operator that the study does not hold already."
-    return f"{new} The time is up: the same command goes on for {settings.minutes:g} minutes."
+    return f"{new} The time is up: the same command goes on, for --minutes {settings.minutes:g}."
 
 
 def _print_summary(result: Mapping[str, Any]) -> None:

@@ -275,10 +275,8 @@ class Search:
         """Train the finalists and the baseline again with fresh seeds, as far as time allows."""
         assert self.baseline is not None
         known: dict[str, dict[str, float]] = study.noted("confirmed") or {}
-        names: list[str | None] = [
-            None,
-            *(r.operator for r in finalists(study, self.settings.finalists)),
-        ]
+        chosen = [each.operator for each in finalists(study, self.settings.finalists)]
+        names: list[str | None] = [None, *chosen] if chosen else []
         seeds = range(1, self.settings.confirm_seeds + 1)
         waiting = [
             (name, seed) for seed in seeds for name in names if not _known(known, name, seed)
