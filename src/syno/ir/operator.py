@@ -47,8 +47,9 @@ class Operator:
         each weight tensor. Reductions may carry any distinct numbers.
         """
         shape_in, shape_out, read = tuple(input), tuple(output), tuple(data)
-        _check_shapes(shape_in, shape_out, read)
+        _check_shapes(shape_in, read)
         plain = [normal_index(index) for index in weights]
+        _check_leaves(shape_out, (*read, *_flat(plain)))
         read, plain = _number_reductions(read, plain, len(shape_out))
         key = (shape_in, shape_out, read, tuple(plain))
         found = _INTERNED.get(key)
@@ -185,7 +186,7 @@ def follows(coord: Coord, known: Collection[Coord]) -> bool:
     return bool(coord.args) and all(follows(each, known) for each in coord.args)
 
 
-def _check_shapes(shape_in: tuple[Size, ...], shape_out: tuple[Size, ...], data: Index) -> None:
+def _check_shapes(shape_in: tuple[Size, ...], data: Index) -> None:
     if len(data) != len(shape_in):
         raise OperatorError(
             f"The input has {len(shape_in)} dimensions and is read with {len(data)} coordinates."
@@ -196,11 +197,20 @@ def _check_shapes(shape_in: tuple[Size, ...], shape_out: tuple[Size, ...], data:
                 f"Dimension {number} of x has size {size} and is read with a coordinate of size "
                 f"{coord.size}: the two have to be equal."
             )
-        for leaf in coord.leaves():
-            if leaf.op == "output" and (
-                not isinstance(leaf.arg, int) or shape_out[leaf.arg] is not leaf.size
-            ):
-                raise OperatorError(f"{leaf!r} is not a dimension of the output.")
+
+
+def _check_leaves(shape_out: tuple[Size, ...], coords: Index) -> None:
+    outputs = {output(number, size) for number, size in enumerate(shape_out)}
+    for leaf in (*outputs, *_leaves(coords)):
+        if leaf.op == "output" and leaf not in outputs:
+            raise OperatorError(
+                f"Iterator {leaf.arg} of size {leaf.size} is not a dimension of the output, which "
+                f"has the shape [{', '.join(map(str, shape_out))}]."
+            )
+        if leaf.size is ONE:
+            raise OperatorError(
+                "A dimension or iterator of size 1 says nothing and cannot be written: leave it out."
+            )
 
 
 def _number_reductions(
