@@ -209,7 +209,7 @@ def _check_leaves(shape_out: tuple[Size, ...], coords: Index) -> None:
             )
         if leaf.size is ONE:
             raise OperatorError(
-                "A dimension or iterator of size 1 says nothing and cannot be written: leave it out."
+                "A dimension or iterator of size 1 says nothing and has no text: leave it out."
             )
 
 
