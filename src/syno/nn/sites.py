@@ -42,13 +42,14 @@ def find_sites(model: nn.Module, example_input: Tensor) -> list[Site]:
     for name, module in model.named_modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             handles.append(module.register_forward_hook(_recorder(name, found)))
-    was_training = model.training
+    modes = [(module, module.training) for module in model.modules()]
     try:
         model.eval()
         with torch.no_grad():
             model(example_input)
     finally:
-        model.train(was_training)
+        for module, mode in modes:  # a frozen part may be in another mode than the whole
+            module.training = mode
         for handle in handles:
             handle.remove()
     return list(found.values())
@@ -90,6 +91,11 @@ def _recorder(name: str, found: dict[str, Site]) -> Callable[..., None]:
 def _convolution(
     name: str, conv: nn.Conv2d, shape_in: tuple[int, ...], shape_out: tuple[int, ...]
 ) -> Site:
+    if len(shape_out) != 4:
+        raise ModelError(
+            f"The layer {name} was given an input of shape {shape_in}, without a batch. Give an "
+            "example input of shape (N, C, H, W)."
+        )
     kernel = (int(conv.kernel_size[0]), int(conv.kernel_size[1]))
     batch, outside, height, width = shape_out
     sizes = {"N": batch, "C_in": conv.in_channels, "C_out": outside, "H": height, "W": width}

@@ -33,6 +33,19 @@ class WithBias(nn.Module):
         return y + self.bias.reshape(shape)
 
 
+class OnRows(nn.Module):
+    """An operator on rows `[N, C_in]`, applied to all leading dimensions together."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the operator to the rows of x."""
+        y: Tensor = self.inner(x.reshape(-1, x.shape[-1]))
+        return y.reshape(*x.shape[:-1], -1)
+
+
 def substitute(
     model: nn.Module,
     assignment: Mapping[str, Operator],
@@ -43,9 +56,10 @@ def substitute(
 ) -> nn.Module:
     """Return a deep copy of `model` with the operators of `assignment`, by site name.
 
-    A strided convolution becomes average pooling followed by the operator; a bias is kept.
-    `coefficients` (k, s, g, ...) join the sizes of every site. Raises ModelError for a name that is
-    no site, SizeError (naming the site) where an operator does not fit.
+    A strided convolution becomes average pooling followed by the operator; a bias is kept. The new
+    weights have the type and the device of the old. `coefficients` (k, s, g, ...) join the sizes of
+    every site. Raises ModelError for a name that is no site, SizeError (naming the site) where an
+    operator does not fit.
     """
     sites = {site.name: site for site in find_sites(model, example_input)}
     changed = copy.deepcopy(model)
@@ -53,25 +67,54 @@ def substitute(
         if name not in sites:
             raise ModelError(f"{name!r} is no site; sites are: {', '.join(sites) or 'none'}.")
         site = sites[name]
+        original = changed.get_submodule(name)
         made = replacement(op, site, coefficients or {}, seed=seed + number)
-        _put(changed, name, _finished(made, changed.get_submodule(name), site))
-    _check(changed, model, example_input)
+        changed = _put(changed, name, _finished(made, original, site))
+    _check(changed, example_input, model)
     return changed
 
 
 def replacement(
     op: Operator, site: Site, coefficients: Mapping[str, int], *, seed: int = 0
 ) -> nn.Module:
-    """Return the module that stands at `site`, without the bias."""
+    """Return the module that stands at `site`, without the bias; SizeError where it cannot."""
     sizes = {**coefficients, **site.sizes}
     try:
-        _same("output", op.output_shape(sizes), site.output_shape)
-        made = SynthesizedOperator(op, sizes, seed=seed, scale=constant_scale(op, sizes))
+        rows = _takes_rows(op, site, sizes)
+        if not rows:
+            _same("input", op.input_shape(sizes), _pooled(site))
+            _same("output", op.output_shape(sizes), site.output_shape)
+        made: nn.Module = SynthesizedOperator(op, sizes, seed=seed, scale=constant_scale(op, sizes))
     except SizeError as error:
         raise SizeError(f"The operator does not fit the site {site.name}: {error}") from None
+    if rows:
+        return OnRows(made)
     if site.stride == 1:
         return made
     return nn.Sequential(nn.AvgPool2d(site.stride, ceil_mode=True), made)
+
+
+def _takes_rows(op: Operator, site: Site, sizes: Mapping[str, int]) -> bool:
+    """Tell whether a linear layer has several leading dimensions and `op` takes them as one."""
+    rows = sizes["N"], sizes["C_in"]
+    flat = site.kind == "linear" and site.input_shape != rows
+    return (
+        flat
+        and op.input_shape(sizes) == rows
+        and op.output_shape(sizes)
+        == (
+            rows[0],
+            sizes["C_out"],
+        )
+    )
+
+
+def _pooled(site: Site) -> tuple[int, ...]:
+    """Return the shape that the operator is given: a strided site is pooled first."""
+    if site.kind != "conv2d":
+        return site.input_shape
+    lengths = (-(-length // site.stride) for length in site.input_shape[2:])
+    return (*site.input_shape[:2], *lengths)
 
 
 def site_flops(op: Operator, site: Site, coefficients: Mapping[str, int]) -> int:
@@ -85,15 +128,22 @@ def count_parameters(model: nn.Module) -> int:
 
 
 def _finished(made: nn.Module, original: nn.Module, site: Site) -> nn.Module:
-    bias = getattr(original, "bias", None)
+    """Bring `made` to where the original's weight is, with its type, mode and bias."""
+    weight, bias = original.weight, getattr(original, "bias", None)
+    assert isinstance(weight, Tensor)  # a site is a convolution or a linear layer
+    made = made.to(weight.device, weight.dtype).train(original.training)
     if bias is None:
         return made
-    return WithBias(made, bias, 1 if site.kind == "conv2d" else -1)
+    return WithBias(made, bias, 1 if site.kind == "conv2d" else -1).train(original.training)
 
 
-def _put(model: nn.Module, name: str, module: nn.Module) -> None:
+def _put(model: nn.Module, name: str, module: nn.Module) -> nn.Module:
+    """Return `model` with `module` at `name`; `module` itself where the model is the site."""
+    if not name:
+        return module
     parent, _, last = name.rpartition(".")
     setattr(model.get_submodule(parent), last, module)
+    return model
 
 
 def _same(what: str, found: tuple[int, ...], wanted: tuple[int, ...]) -> None:
@@ -101,10 +151,13 @@ def _same(what: str, found: tuple[int, ...], wanted: tuple[int, ...]) -> None:
         raise SizeError(f"its {what} has shape {found}, the layer's has {wanted}.")
 
 
-def _check(changed: nn.Module, model: nn.Module, example_input: Tensor) -> None:
+def _check(changed: nn.Module, example_input: Tensor, model: nn.Module) -> None:
     """Run both models once: the result has to have the same shape."""
-    modes = changed.training, model.training
-    changed.eval(), model.eval()
-    with torch.no_grad():
-        _same("output", tuple(changed(example_input).shape), tuple(model(example_input).shape))
-    changed.train(modes[0]), model.train(modes[1])
+    modes = [(module, module.training) for one in (changed, model) for module in one.modules()]
+    try:
+        changed.eval(), model.eval()
+        with torch.no_grad():
+            _same("output", tuple(changed(example_input).shape), tuple(model(example_input).shape))
+    finally:
+        for module, mode in modes:
+            module.training = mode
