@@ -149,8 +149,10 @@ def test_it_exports(name: str) -> None:
 
 
 @pytest.mark.nightly
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # torch's own, inside
 @pytest.mark.parametrize("name", NAMED)
 def test_it_compiles(name: str) -> None:
+    torch.compiler.reset()
     row = NAMED[name]
     made = SynthesizedOperator(row.operator, row.sizes, seed=0)
     x = torch.randn(row.operator.input_shape(row.sizes), requires_grad=True)
