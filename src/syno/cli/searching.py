@@ -55,6 +55,13 @@ def search(
             "timed under torch.compile; 0 for none."
         ),
     ] = SearchSettings.finalists,
+    mode: Annotated[
+        str | None,
+        typer.Option(
+            help="Time candidates under eager or compile (torch.compile).",
+            show_default="compile; eager for convnet",
+        ),
+    ] = SearchSettings.mode,
     batch: Annotated[
         int, typer.Option(help="Batch size of the latency measurement.")
     ] = SearchSettings.batch,
@@ -73,7 +80,7 @@ def search(
     accuracy is seen; the test set stays closed.
 
     Interrupt it or kill it at any time: the same command continues, and loses no more than the
-    candidates in the making. Model, data, epochs and batch belong to the study and have to stay;
+    candidates in the making. Model, data, epochs, batch and mode belong to the study and stay;
     strategy, seed, workers and limits may change from run to run.
 
     Example: syno search --model convnet --data digits --minutes 5
@@ -93,6 +100,7 @@ def search(
         finalists=finalists,
         epochs=epochs,
         batch=batch,
+        mode=mode,
         limits=ProcessLimits(limit_seconds, limit_megabytes),
     )
     with Live(err) as live:

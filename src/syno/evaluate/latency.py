@@ -7,7 +7,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median, quantiles
@@ -54,11 +54,13 @@ def compare(
     mode: Mode = "eager",
     threads: int = 1,
     rounds: int = 15,
+    alone: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> LatencyComparison:
     """Time both modules on `example_input`, in turns, in this process.
 
     Each round times a block of calls of the original and one of the candidate, of about 20 ms each;
-    what disturbs the machine disturbs both. Compiled modules are compiled and warmed up first.
+    what disturbs the machine disturbs both. Compiled modules are compiled and warmed up first;
+    `alone` makes the context in which the rounds run, for a caller that can quieten the machine.
     Raises SynoError for less than one round, and where compiling falls back to eager calls.
     """
     if rounds < 1 or threads < 1:
@@ -69,8 +71,9 @@ def compare(
         with torch.inference_mode(), _compiling():
             first = _ready(original, example_input, mode)
             second = _ready(candidate, example_input, mode)
-            calls = _calls(first, second)
-            pairs = [_round(first, second, calls, turn) for turn in range(rounds)]
+            with alone():
+                calls = _calls(first, second)
+                pairs = [_round(first, second, calls, turn) for turn in range(rounds)]
     finally:
         torch.set_num_threads(before)
     ratios = [one / two for one, two in pairs]

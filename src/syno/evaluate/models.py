@@ -14,7 +14,11 @@ from syno.ir.errors import ModelError
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """A model of the registry: `input_shape` is (1, channels, height, width)."""
+    """A model of the registry: `input_shape` is (1, channels, height, width).
+
+    A search times candidates under `mode`: compiled, as a network is deployed, unless compiling
+    would take longer than the training.
+    """
 
     name: str
     input_shape: tuple[int, int, int, int]
@@ -22,6 +26,7 @@ class ModelInfo:
     default_data: str | None
     make: Callable[[], nn.Module]
     summary: str
+    mode: str = "compile"
 
     def example_input(self, batch: int = 1) -> Tensor:
         """Return random input of a batch."""
@@ -132,7 +137,15 @@ def _resnet18() -> nn.Module:
 MODELS: Mapping[str, ModelInfo] = {
     row.name: row
     for row in (
-        ModelInfo("convnet", (1, 1, 8, 8), 10, "digits", ConvNet, "small ConvNet for 8x8 digits"),
+        ModelInfo(
+            "convnet",
+            (1, 1, 8, 8),
+            10,
+            "digits",
+            ConvNet,
+            "small ConvNet for 8x8 digits",
+            mode="eager",
+        ),
         ModelInfo("resnet20", (1, 3, 32, 32), 10, "cifar10", ResNet20, "CIFAR ResNet-20"),
         ModelInfo("resnet18", (1, 3, 224, 224), 1000, None, _resnet18, "torchvision's ResNet-18"),
     )

@@ -9,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from syno.ir.errors import DataError
+from syno.run.quiet import quiet, wait_for_quiet
 from syno.search.outcome import Failed, Outcome, Pruned, Scored
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def evaluate(task: Task) -> Outcome:
     if task.rounds and task.operator is not None:
         mode: Any = task.mode
         example = info(task.model).example_input(task.batch)
-        timed = compare(original, network, example, mode=mode, rounds=task.rounds)
+        timed = compare(original, network, example, mode=mode, rounds=task.rounds, alone=quiet)
         ratio = timed.ratio
         extra["latency"] = timed.to_dict()
         if ratio < task.least_ratio:
@@ -64,7 +65,13 @@ def evaluate(task: Task) -> Outcome:
     if not task.train:
         return Scored(0.0, ratio, flops, count_parameters(network), extra)
     try:
-        result = train(network, _data(task.data), Recipe(**task.recipe), seed=task.seed)
+        result = train(
+            network,
+            _data(task.data),
+            Recipe(**task.recipe),
+            seed=task.seed,
+            on_progress=lambda _step, _steps: wait_for_quiet(),
+        )
     except NotANumber as error:
         return Failed("not_a_number", str(error))
     extra["training"] = asdict(result)

@@ -14,17 +14,20 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
+from syno.run import quiet
 from syno.run.settings import ProcessLimits
 from syno.search.outcome import Failed, Outcome, TimedOut, finite
 
@@ -64,6 +67,8 @@ class Executor:
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)  # a spawned worker reads them before it imports
         self._pools: list[ProcessPool | None] = [None] * workers
+        self._folder = tempfile.TemporaryDirectory(prefix="syno-")
+        quiet.share(str(Path(self._folder.name) / "quiet"))  # inherited by the workers
 
     def __enter__(self) -> Executor:
         return self
@@ -117,6 +122,7 @@ class Executor:
         """Stop all workers, whatever they are doing."""
         for place in range(len(self._pools)):
             self._stop(place)
+        self._folder.cleanup()
 
     def _pool(self) -> ProcessPool:
         return ProcessPool(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from syno.run.settings import FINALISTS
 from syno.run.study import Record, Study
 from syno.search.outcome import Scored
 
@@ -11,14 +12,30 @@ _MARGIN = 0.01
 
 
 def finalists(study: Study, count: int) -> list[Record]:
-    """Return the fastest candidates within one point of the baseline, then the most accurate."""
+    """Return up to `count` candidates worth a closer look.
+
+    They are the Pareto front of those within one point of the baseline, the fastest and the most
+    accurate included; then the next front, and so on; then the most accurate of the others.
+    """
     baseline = study.noted("baseline") or {"accuracy": 0.0}
     scored = [each for each in study.records() if isinstance(each.outcome, Scored)]
     least = baseline["accuracy"] - _MARGIN
     close = [each for each in scored if accuracy(each) >= least]
-    close.sort(key=lambda each: -ratio(each))
     rest = sorted((each for each in scored if each not in close), key=lambda each: -accuracy(each))
-    return [*close, *rest][:count]
+    found: list[Record] = []
+    while close and len(found) < count:
+        front = pareto_front(close)
+        found += _spread(front, count - len(found))
+        close = [each for each in close if each not in front]
+    return [*found, *rest][:count]
+
+
+def _spread(front: list[Record], count: int) -> list[Record]:
+    """Return `count` members of a front, evenly spaced, its two ends first of all."""
+    if len(front) <= count:
+        return front
+    places = [round(i * (len(front) - 1) / max(count - 1, 1)) for i in range(count)]
+    return [front[place] for place in places]
 
 
 def accuracy(record: Record) -> float:
@@ -52,7 +69,7 @@ def summary(study: Study) -> dict[str, Any]:
         name = type(record.outcome).__name__.lower()
         kinds[name] = kinds.get(name, 0) + 1
     front = [_row(study, record) for record in pareto_front(records)]
-    best = [_row(study, record) for record in finalists(study, 3)]
+    best = [_row(study, record) for record in finalists(study, FINALISTS)]
     return {
         "identity": study.identity,
         "question": study.noted("question"),

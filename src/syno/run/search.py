@@ -58,6 +58,7 @@ class Search:
         listen: Listener = lambda _event: None,
         evaluator: Callable[[Task], Outcome] = evaluate,
     ) -> None:
+        from syno.evaluate.models import info
         from syno.evaluate.training import recipe_for
 
         self.settings = settings
@@ -70,6 +71,7 @@ class Search:
         self.recipe = asdict(recipe)
         self.spec, self.sites, self.flops = question(settings.model)
         self.coefficients = {name: self.spec.bindings[0][name] for name in self.spec.coefficients}
+        self.mode = settings.mode or info(settings.model).mode
         self.baseline: Scored | None = None
         self.trained = 0
         self.ended = "time"
@@ -121,6 +123,7 @@ class Search:
             "spec": self.spec.digest(),
             "recipe": self.recipe,
             "batch": self.settings.batch,
+            "mode": self.mode,
         }
 
     def _question(self) -> dict[str, Any]:
@@ -136,6 +139,7 @@ class Search:
             "site_flops": self.flops,
             "coefficients": self.coefficients,
             "recipe": self.recipe,
+            "mode": self.mode,
             "machine": machine(),
             "workers": self.settings.workers,
         }
@@ -150,6 +154,7 @@ class Search:
             self.recipe,
             seed=seed,
             batch=self.settings.batch,
+            mode=self.mode,
             least_ratio=least,
         )
 
@@ -237,9 +242,10 @@ class Search:
             flops = sum(self._flops(operator, site) for site in self.sites)
         except SynoError as error:
             return Failed("error", str(error))
-        if flops < self.flops:
+        share = flops / self.flops
+        if self.settings.least_flops <= share < 1.0:
             return None
-        return Pruned(f"{flops / self.flops:.2f} times the multiply-adds of the original")
+        return Pruned(f"{share:.2f} times the multiply-adds of the original")
 
     def _flops(self, operator: Operator, site: Any) -> int:
         from syno.nn.substitution import site_flops

@@ -9,6 +9,8 @@ from pathlib import Path
 from syno.ir.errors import SynoError
 from syno.search.registry import STRATEGIES
 
+FINALISTS = 4
+
 
 @dataclass(frozen=True)
 class ProcessLimits:
@@ -26,6 +28,10 @@ class SearchSettings:
     trained candidates in the study after which the search is over. Strategy, seed, workers and
     limits are no part of the identity: a study may be continued with others. Raises SynoError for
     numbers that ask for nothing.
+
+    Candidates are timed under `mode` (eager or compile; None: as the model's registry row says).
+    One is not trained if it is less than `least_ratio` times as fast as the original, or needs less
+    than the share `least_flops` of its multiply-adds: so little never was enough.
     """
 
     model: str
@@ -36,14 +42,18 @@ class SearchSettings:
     minutes: float = 60.0
     trials: int = 1_000
     workers: int = 2
+    mode: str | None = None
     least_ratio: float = 1.05
-    finalists: int = 3
+    least_flops: float = 0.05
+    finalists: int = FINALISTS
     confirm_seeds: int = 2
     batch: int = 1
     epochs: float | None = None
     limits: ProcessLimits = ProcessLimits()
 
     def __post_init__(self) -> None:
+        if self.mode not in {None, "eager", "compile"}:
+            raise SynoError(f"--mode is eager or compile, not {self.mode!r}.")
         if self.strategy not in STRATEGIES:
             known = ", ".join(sorted(STRATEGIES))
             raise SynoError(f"There is no strategy called {self.strategy!r}; known are: {known}.")

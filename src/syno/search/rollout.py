@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -11,12 +11,19 @@ from syno.search.protocol import Space, State
 FINISH = "finish"
 
 
+# A shift can be applied at almost every step; drawn as often as the others, it would be in nearly
+# every candidate. To finish is one move among many, and short operators are worth seeing.
+WEIGHTS: Mapping[str, float] = {"shift": 0.1, FINISH: 2.0}
+
+
 def choose(moves: Sequence[Any], rng: Random) -> Any:
-    """Return one of `moves`: a primitive drawn uniformly, then one of its moves."""
+    """Return one of `moves`: a primitive drawn by `WEIGHTS` (1 if not there), then a move of it."""
     kinds: dict[str, list[Any]] = {}
     for move in moves:
         kinds.setdefault(move.primitive, []).append(move)
-    return rng.choice(kinds[rng.choice(sorted(kinds))])
+    names = sorted(kinds)
+    name = rng.choices(names, [WEIGHTS.get(each, 1.0) for each in names])[0]
+    return rng.choice(kinds[name])
 
 
 def roll_out(space: Space, state: State, rng: Random) -> list[State]:

@@ -1,14 +1,18 @@
 """Shape distance: a lower bound on the steps from a state to the input shape (design section 4).
 
-It sees sizes only, so that it is memoized on the multiset of current sizes and the merges left.
+It sees sizes only, so that it is memoized on the multiset of current sizes and the budgets left.
 Each input dimension is made from a group of coordinates: splits multiply them, windows are unfolded
-onto them, and a missing factor costs a reduction (and a split). What is in no group is dropped by
-contractions. Merges are tried one after the other.
+onto them, and a missing factor costs a reduction (and a split). What is in no group becomes a
+window of a place, or is dropped by contractions. Merges are tried one after the other.
+
+Where taste keeps places apart (they are neither cut, nor joined, nor read by weights), a place is
+its own dimension for good: only its windows are counted, and the search is over the rest alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 from syno.ir.size import Size
@@ -19,37 +23,65 @@ Abstract = tuple[tuple[int, bool], ...]
 """Current coordinates as (packed size, is an untied reduction), sorted."""
 
 
-class Distance:
-    """The distance to one spec's input, memoized over the whole search."""
+@dataclass(frozen=True)
+class Budget:
+    """What may still be used, and the number of places that still lack their window."""
 
-    def __init__(self, spec: Spec) -> None:
+    merges: int
+    weights: int
+    unfolds: int
+    reductions: int
+    windows: int = 0
+
+
+class Distance:
+    """The distance to one spec's input, memoized over the whole search.
+
+    `apart` are the sizes of the places that are kept apart: neither they nor coordinates that move
+    over them are counted. `slides` tells whether taste lets a small size be a window, `weighted`
+    whether it wants every sum to be seen by a weight.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        apart: frozenset[Size] = frozenset(),
+        slides: Callable[[Size], bool] = lambda _size: True,
+        *,
+        weighted: bool = False,
+    ) -> None:
         self.spec = spec
+        self.apart = apart
+        self.slides = slides
+        self.weighted = weighted
         fixed = {Size.symbol(name) for name in spec.fixed}
-        self.targets = tuple(size.packed for size in spec.input_sizes if size not in fixed)
+        targets = [size for size in spec.input_sizes if size not in fixed and size not in apart]
+        self.targets = tuple(size.packed for size in targets)
         self._blocks = tuple(size.packed for size in spec.block_sizes)
-        self._known: dict[tuple[Abstract, int, int], int] = {}
+        self._windows: dict[int, bool] = {}
+        self._known: dict[tuple[Abstract, Budget], int] = {}
         self._groups: dict[tuple[tuple[int, ...], int], list[tuple[int, int]]] = {}
         self._costs: dict[tuple[tuple[int, ...], int], int] = {}
         self._masks: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
 
-    def __call__(self, coords: Iterable[tuple[int, bool]], merges: int, weights: int) -> int:
+    def __call__(self, coords: Iterable[tuple[int, bool]], budget: Budget) -> int:
         """Return a lower bound on the steps needed from `coords`.
 
-        Each is (packed size, is a reduction that no weight has seen); `merges` and `weights` say
-        how many of each may still be used. Never above the truth; INFINITE where the input shape is
-        out of reach.
+        Each is (packed size, is a reduction that no weight has seen). Never above the truth;
+        INFINITE where the input shape is out of reach.
         """
-        key = (tuple(sorted(coords)), merges, weights)
+        key = (tuple(sorted(coords)), budget)
         found = self._known.get(key)
         if found is None:
             found = self._known[key] = self._search(*key)
         return found
 
-    def _search(self, coords: Abstract, merges: int, weights: int) -> int:
-        best = self._without_merge(coords, weights)
-        if merges > 0 and best > 1:
+    def _search(self, coords: Abstract, budget: Budget) -> int:
+        best = self._without_merge(coords, budget)
+        if budget.merges > 0 and best > 1:
+            rest = replace(budget, merges=budget.merges - 1)
             for child in self._merged(coords):
-                best = min(best, 1 + self(child, merges - 1, weights))
+                best = min(best, 1 + self(child, rest))
         return best
 
     def _merged(self, coords: Abstract) -> Iterator[Abstract]:
@@ -62,16 +94,20 @@ class Distance:
                     rest = (*coords[:place], *coords[place + 1 :])
                     yield (*rest, (high, untied), (block, untied))
 
-    def _without_merge(self, coords: Abstract, weights: int) -> int:
+    def _without_merge(self, coords: Abstract, budget: Budget) -> int:
         sizes = tuple(size for size, _ in coords)
-        untied = sum(1 << place for place, (_, flag) in enumerate(coords) if flag)
         options = [self._options(sizes, target) for target in self.targets]
+        rests: dict[int, int] = {}
         best = INFINITE
+        least = int(self.weighted and any(untied for _, untied in coords))
 
         def choose(place: int, free: int, cost: int) -> None:
             nonlocal best
             if place == len(options):
-                best = min(best, cost + self._drop(free.bit_count(), bool(free & untied), weights))
+                if free not in rests:
+                    left = [each for spot, each in enumerate(coords) if free >> spot & 1]
+                    rests[free] = self._rest(left, budget, least)
+                best = min(best, cost + rests[free])
                 return
             for mask, price in options[place]:
                 if cost + price >= best:
@@ -80,6 +116,27 @@ class Distance:
                     choose(place + 1, free & ~mask, cost + price)
 
         choose(0, (1 << len(sizes)) - 1, 0)
+        return best
+
+    def _rest(self, left: list[tuple[int, bool]], budget: Budget, least: int) -> int:
+        """Return the steps that get rid of `left`: windows of places, contractions, expands.
+
+        There are `least` contractions or more, for reductions that have to be weighted.
+        """
+        tied = sum(self.can_slide(size) and not untied for size, untied in left)
+        untied = sum(self.can_slide(size) and untied for size, untied in left)
+        loose = sum(flag for _, flag in left)
+        best = INFINITE
+        for first in range(untied + 1 if self.apart else 1):
+            for second in range(tied + 1 if self.apart else 1):
+                used = first + second
+                missing = max(budget.windows - used, 0)
+                if used + missing <= budget.unfolds and missing <= budget.reductions:
+                    dropped = self._drop(len(left) - used, loose > first, budget.weights)
+                    needed = max(least, int(self.weighted and missing > 0))
+                    if dropped < needed:
+                        dropped = needed if needed <= budget.weights else INFINITE
+                    best = min(best, used + 2 * missing + dropped)
         return best
 
     def _drop(self, count: int, has_untied: bool, weights: int) -> int:
@@ -125,7 +182,7 @@ class Distance:
         return found
 
     def _cheapest(self, group: tuple[int, ...], target: int) -> int:
-        small = [i for i, size in enumerate(group) if self.spec.is_small(Size(size))]
+        small = [] if self.apart else [i for i, size in enumerate(group) if self.can_slide(size)]
         best = INFINITE
         for count in range(min(len(small), self.spec.limits.unfolds) + 1):
             for windows in combinations(small, count):
@@ -149,3 +206,10 @@ class Distance:
         """Tell whether reductions may contribute the factor `missing`."""
         values = self.spec.values(missing)
         return values is not None and all(value > 1 for value in values)
+
+    def can_slide(self, size: int) -> bool:
+        """Tell whether a packed size may be that of a window."""
+        if size not in self._windows:
+            whole = Size(size)
+            self._windows[size] = self.spec.is_small(whole) and self.slides(whole)
+        return self._windows[size]

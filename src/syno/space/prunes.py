@@ -12,20 +12,31 @@ from syno.space.state import Move, State
 
 @dataclass(frozen=True)
 class Prune:
-    """One row: `rejects(spec, state, move)` says that the move is not to our taste."""
+    """One row: `rejects(spec, state, move)` says that the move is not to our taste.
+
+    `by_operand` tells that a contraction is rejected for one of its operands, whatever the others
+    are: such operands are left out before sets of them are formed.
+    """
 
     name: str
     reason: str
     rejects: Callable[[Spec, State, Move], bool]
+    by_operand: bool = False
 
 
-def _is_position(spec: Spec, coord: Coord) -> bool:
+def is_place(spec: Spec, coord: Coord) -> bool:
     """Tell whether the coordinate moves over a dimension that keeps its place (H, W, T)."""
     return any(leaf.op == "output" and leaf.size in spec.kept_sizes for leaf in coord.leaves())
 
 
 def _weight_on_position(spec: Spec, _state: State, move: Move) -> bool:
-    return move.primitive == "contract" and any(_is_position(spec, c) for c in move.operands)
+    return move.primitive == "contract" and any(is_place(spec, c) for c in move.operands)
+
+
+def _output_scale(_spec: Spec, _state: State, move: Move) -> bool:
+    return move.primitive == "contract" and all(
+        leaf.op == "output" for coord in move.operands for leaf in coord.leaves()
+    )
 
 
 def _wide_window(spec: Spec, _state: State, move: Move) -> bool:
@@ -45,7 +56,7 @@ def _even_window(spec: Spec, _state: State, move: Move) -> bool:
 
 
 def _window_over_channels(spec: Spec, _state: State, move: Move) -> bool:
-    return move.primitive == "unfold" and not _is_position(spec, move.operands[0])
+    return move.primitive == "unfold" and not is_place(spec, move.operands[0])
 
 
 def _window_moves(spec: Spec, _state: State, move: Move) -> bool:
@@ -55,13 +66,13 @@ def _window_moves(spec: Spec, _state: State, move: Move) -> bool:
 
 
 def _shifted_channels(spec: Spec, _state: State, move: Move) -> bool:
-    return move.primitive == "shift" and not _is_position(spec, move.operands[0])
+    return move.primitive == "shift" and not is_place(spec, move.operands[0])
 
 
 def _mixed_split(spec: Spec, _state: State, move: Move) -> bool:
     if move.primitive != "split":
         return False
-    places = [_is_position(spec, coord) for coord in move.operands]
+    places = [is_place(spec, coord) for coord in move.operands]
     return any(places)
 
 
@@ -72,8 +83,16 @@ def _split_beyond_input(spec: Spec, _state: State, move: Move) -> bool:
     return not any(size is made or spec.is_legal(size / made) for size in spec.input_sizes)
 
 
+def _unweighted_sum(_spec: Spec, state: State, move: Move) -> bool:
+    if move.primitive in ("reduce", "contract"):
+        return False
+    seen = {leaf for index in state.weights for coord in index for leaf in coord.leaves()}
+    leaves = (leaf for coord in move.operands for leaf in coord.leaves())
+    return any(leaf.op == "reduce" and leaf not in seen for leaf in leaves)
+
+
 def _cut_position(spec: Spec, _state: State, move: Move) -> bool:
-    return move.primitive == "merge" and _is_position(spec, move.operands[0])
+    return move.primitive == "merge" and is_place(spec, move.operands[0])
 
 
 PRUNES: tuple[Prune, ...] = (
@@ -81,6 +100,12 @@ PRUNES: tuple[Prune, ...] = (
         "weight-on-position",
         "a weight that depends on the place in the image does not share what it learns",
         _weight_on_position,
+        by_operand=True,
+    ),
+    Prune(
+        "output-scale",
+        "a weight that no sum sees only scales outputs, which the normalization behind it undoes",
+        _output_scale,
     ),
     Prune(
         "wide-window", "a window wider than half of its dimension mostly reads zeros", _wide_window
@@ -99,8 +124,20 @@ PRUNES: tuple[Prune, ...] = (
         "what divides no input dimension can only be merged again or dropped in two parts",
         _split_beyond_input,
     ),
+    Prune(
+        "unweighted-sum",
+        "a sum that no weight sees blurs places or averages channels",
+        _unweighted_sum,
+    ),
     Prune("cut-position", "blocks of places break neighbourhoods apart", _cut_position),
 )
+
+_APART = {  # what keeps a place its own dimension for good
+    "weight-on-position",
+    "position-in-split",
+    "cut-position",
+    "window-over-channels",
+}
 
 
 @dataclass
@@ -115,6 +152,23 @@ class Taste:
         """Return all prunes but those in `names`."""
         off = set(names)
         return Taste(tuple(each for each in PRUNES if each.name not in off))
+
+    @property
+    def keeps_places_apart(self) -> bool:
+        """Tell whether places are neither cut, nor joined, nor read by weights, nor dropped."""
+        return all(self.has(name) for name in _APART)
+
+    def has(self, name: str) -> bool:
+        """Tell whether the prune `name` is switched on."""
+        return any(prune.name == name for prune in self.prunes)
+
+    def allows_operand(self, spec: Spec, state: State, move: Move) -> bool:
+        """Tell whether a contraction may have the one operand of `move`, beside any others."""
+        return not any(each.by_operand and each.rejects(spec, state, move) for each in self.prunes)
+
+    def would_allow(self, spec: Spec, state: State, move: Move) -> bool:
+        """Tell whether no prune rejects `move`; nothing is counted."""
+        return not any(prune.rejects(spec, state, move) for prune in self.prunes)
 
     def rejects(self, spec: Spec, state: State, move: Move) -> Prune | None:
         """Return the first prune that rejects `move`, and count it."""

@@ -6,21 +6,23 @@ It offers the protocol that every strategy of `syno.search` sees: `root`, `moves
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from itertools import permutations
 from math import prod
 
-from syno.ir.coord import Coord, output
+from syno.ir.coord import Coord, output, reduce
 from syno.ir.errors import OperatorError, SpecError
 from syno.ir.operator import Index, Operator
 from syno.ir.size import Size
 from syno.ir.steps import Step, steps
 from syno.ir.verify import verify
 from syno.rules import rejects
-from syno.space.distance import INFINITE, Distance
+from syno.space.distance import INFINITE, Budget, Distance
 from syno.space.moves import after, candidates, made
-from syno.space.prunes import Taste
+from syno.space.prunes import Taste, is_place
 from syno.space.spec import Binding, Spec
 from syno.space.state import COUNTED, Move, State
 
@@ -37,11 +39,18 @@ class SynthesisSpace:
         guided: bool = True,
     ) -> None:
         self.spec = spec
-        self.taste = taste if taste is not None else Taste()
+        self.taste = taste if taste is not None else Taste.without(spec.untasted)
         self.exact_rules = exact_rules
         self.guided = guided
-        self.distance = Distance(spec)
         self.fixed = {Size.symbol(name) for name in spec.fixed}
+        kept = [size for size in spec.input_sizes if size in spec.kept_sizes - self.fixed]
+        self._apart = Counter(kept if self.taste.keeps_places_apart else [])
+        self.distance = Distance(
+            spec,
+            frozenset(self._apart),
+            self._slides,
+            weighted=self.taste.has("unweighted-sum"),
+        )
         self._finished: dict[State, tuple[Move, ...]] = {}
         self._verified: dict[Operator, bool] = {}
 
@@ -64,7 +73,7 @@ class SynthesisSpace:
 
     def _may_weigh(self, state: State, coord: Coord) -> bool:
         """Tell whether taste lets `coord` index a weight: asked once, before sets are formed."""
-        return self.taste.rejects(self.spec, state, Move("contract", (coord,))) is None
+        return self.taste.allows_operand(self.spec, state, Move("contract", (coord,)))
 
     def allows(self, state: State, move: Move) -> bool:
         """Tell whether distance, rules and taste let `move` pass."""
@@ -78,17 +87,38 @@ class SynthesisSpace:
 
     def spare(self, state: State, move: Move) -> int:
         """Return the steps left after `move` less the distance there; negative where it is lost."""
-        limits = self.spec.limits
         seen = {coord for index in state.weights for coord in index}
         if move.primitive == "contract":
             seen.update(move.operands)
-        new = made(move)
-        kept = [coord for coord in state.coords if coord not in move.operands]
-        merges = limits.merges - state.count("merge") - (move.primitive == "merge")
-        weights = limits.weights - state.count("contract") - (move.primitive == "contract")
-        coords = [(c.size.packed, c.op == "reduce" and c not in seen) for c in (*kept, *new)]
-        distance = self.distance(coords, merges, weights)
-        return limits.steps - state.steps - 1 - distance if distance < INFINITE else -1
+        coords = [coord for coord in state.coords if coord not in move.operands] + [*made(move)]
+        places = [coord for coord in coords if is_place(self.spec, coord)] if self._apart else []
+        if Counter(coord.size for coord in places) != self._apart:
+            return -1
+        rest = [c for c in coords if c not in places]
+        abstract = [(c.size.packed, c.op == "reduce" and c not in seen) for c in rest]
+        distance = self.distance(abstract, self._budget(state, move, places))
+        left = self.spec.limits.steps - state.steps - 1
+        return left - distance if distance < INFINITE else -1
+
+    def _slides(self, size: Size) -> bool:
+        """Tell whether taste lets a window of `size` slide over some dimension of the input."""
+        window = reduce(0, size)
+        places = [output(i, whole) for i, whole in enumerate(self.spec.output_sizes)]
+        moves = [Move("unfold", (place, window)) for place in places if place.size is not size]
+        state = replace(self.root(), weights=frozenset({(window,)}))
+        return any(self.taste.would_allow(self.spec, state, move) for move in moves)
+
+    def _budget(self, state: State, move: Move, places: list[Coord]) -> Budget:
+        """Return what may still be used after `move`, and how many places lack their window."""
+        limits, used = self.spec.limits, state.counting(move.primitive)
+        needed = [coord for coord in places if coord.size in self.spec.windowed_sizes]
+        return Budget(
+            limits.merges - used[COUNTED.index("merge")],
+            limits.weights - used[COUNTED.index("contract")],
+            limits.unfolds - used[COUNTED.index("unfold")],
+            limits.reductions - used[COUNTED.index("reduce")],
+            sum(coord.size not in windows_of(coord) for coord in needed),
+        )
 
     def apply(self, state: State, move: Move) -> State:
         """Return the state after `move`."""
@@ -119,7 +149,10 @@ class SynthesisSpace:
         if sorted(targets) != sorted(coord.size for coord in coords) or not state.steps:
             return
         for order in permutations(coords):
-            fits = all(c.size is t for c, t in zip(order, targets, strict=True))
+            fits = all(
+                c.size is t and (t not in self.spec.windowed_sizes or t in windows_of(c))
+                for c, t in zip(order, targets, strict=True)
+            )
             if fits and self.is_valid(self._operator(state, order)):
                 yield Move("finish", order)
 
@@ -154,6 +187,12 @@ class SynthesisSpace:
         weights = sorted(state.weights, key=lambda index: [coord.key for coord in index])
         shapes = self.spec.input_sizes, self.spec.output_sizes
         return Operator.build(*shapes, data, weights)
+
+
+@cache
+def windows_of(coord: Coord) -> frozenset[Size]:
+    """Return the sizes of the dimensions that `coord` reads through a window."""
+    return frozenset(node.size for node in coord.walk() if node.op == "unfold")
 
 
 def weight_entries(op: Operator, binding: Binding) -> list[int]:

@@ -46,6 +46,9 @@ class Spec:
     `input` and `output` are shapes in text; `fixed` names output dimensions that pass untouched
     (the batch); `coefficients` are small constants with the largest exponent that a size may give
     them; every binding holds a value for every symbol, one binding for each place in the network.
+    `windowed` names input dimensions that have to be read through a window: an operator that never
+    sees a neighbour is no answer there.
+    `untasted` names prunes that are out of place for this question.
     `reductions` and `blocks` list the sizes offered to `reduce` and `merge`; without a list, it is
     every primary symbol divided by coefficients and every product of coefficients.
     """
@@ -56,6 +59,8 @@ class Spec:
     coefficients: Mapping[str, int]
     bindings: tuple[Binding, ...]
     fixed: tuple[str, ...] = ()
+    windowed: tuple[str, ...] = ()
+    untasted: tuple[str, ...] = ()
     shifts: tuple[int, ...] = (1,)
     reductions: tuple[str, ...] | None = None
     blocks: tuple[str, ...] | None = None
@@ -73,6 +78,8 @@ class Spec:
             size = Size.symbol(symbol)
             if size not in self.input_sizes or size not in self.output_sizes:
                 raise SpecError(f"{symbol} is fixed in {self.name}, but is no dimension of both.")
+        for size in self.windowed_sizes - set(self.input_sizes):
+            raise SpecError(f"{size} has to be windowed in {self.name}, but is no dimension of x.")
 
     @cached_property
     def input_sizes(self) -> tuple[Size, ...]:
@@ -88,6 +95,11 @@ class Spec:
     def kept_sizes(self) -> frozenset[Size]:
         """Sizes of the dimensions that input and output have in common: places, not channels."""
         return frozenset(self.input_sizes) & frozenset(self.output_sizes)
+
+    @cached_property
+    def windowed_sizes(self) -> frozenset[Size]:
+        """Sizes of the input dimensions that have to be read through a window."""
+        return frozenset(Size.parse(text) for text in self.windowed)
 
     @cached_property
     def primaries(self) -> tuple[str, ...]:

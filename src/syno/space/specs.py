@@ -12,6 +12,8 @@ _POWERS: Mapping[str, int] = {"k": 2, "s": 1, "g": 1}
 _REDUCTIONS = ("C_in", "C_in/g", "C_in/s", "C_out/g", "C_out/s", "C_out/(g*s)", "k", "g", "s")
 _BLOCKS = ("C_out/g", "C_out/s", "g", "s")
 
+_POOLS = ("unweighted-sum",)  # where averages are the answer
+
 
 def convolution_spec(bindings: Iterable[Mapping[str, int]], name: str = "conv2d") -> Spec:
     """Return the spec of operators in the place of 2-D convolutions.
@@ -30,6 +32,7 @@ def convolution_spec(bindings: Iterable[Mapping[str, int]], name: str = "conv2d"
         _POWERS,
         bound,
         fixed=("N",),
+        windowed=("H", "W"),
         reductions=_REDUCTIONS,
         blocks=_BLOCKS,
         limits=Limits(weight_parameters=40),
@@ -57,13 +60,15 @@ def _linear() -> Spec:
 def _pool1d() -> Spec:
     bound = ({"H": 12, "s": 2, "k": 3},)
     limits = Limits(steps=5, weights=1, reductions=2, strides=1)
-    return Spec("pool1d", ("H",), ("H/s",), {"s": 2, "k": 1}, bound, limits=limits)
+    shapes = ("H",), ("H/s",)
+    return Spec("pool1d", *shapes, {"s": 2, "k": 1}, bound, untasted=_POOLS, limits=limits)
 
 
 def _image() -> Spec:
     bound = ({"H": 12, "W": 8, "k": 3, "s": 2},)
     limits = Limits(steps=5, weights=1, reductions=2)
-    return Spec("image", ("H", "W"), ("H", "W"), {"k": 1, "s": 1}, bound, limits=limits)
+    shapes = ("H", "W"), ("H", "W")
+    return Spec("image", *shapes, {"k": 1, "s": 1}, bound, untasted=_POOLS, limits=limits)
 
 
 _SPECS: Mapping[str, Callable[[], Spec]] = {
