@@ -201,8 +201,18 @@ def compare(op: Operator, sizes: Sizes) -> None:
 
 # Small enough for loops over ints, and with a dimension of each size that differs from the others.
 _SMALL = {
-    "N": 1, "C_in": 4, "C_out": 6, "C": 3, "H": 4, "W": 6, "k": 3, "s": 2, "g": 2,
-    "G": 2, "R": 2, "T": 2,
+    "N": 1,
+    "C_in": 4,
+    "C_out": 6,
+    "C": 3,
+    "H": 4,
+    "W": 6,
+    "k": 3,
+    "s": 2,
+    "g": 2,
+    "G": 2,
+    "R": 2,
+    "T": 2,
 }
 
 
