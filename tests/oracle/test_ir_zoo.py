@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given
 from numpy.typing import NDArray
 from torch import Tensor
 
 from syno.ir.operator import Operator
 from syno.ir.semantics import reference, reference_gradients
 from syno.lower.backends import lower
+from syno.testing.strategies import Case, cases
 from syno.zoo.named import NAMED, NamedOperator
 
 Arrays = dict[str, NDArray[np.float64]]
@@ -42,8 +44,8 @@ TORCH: dict[str, Callable[..., Tensor]] = {
 OURS_ALONE = {"paper-operator-1", "paper-operator-2"}
 
 
-def arrays(row: NamedOperator) -> tuple[Operator, NDArray[np.float64], Arrays]:
-    drawn, op = np.random.default_rng(3), row.operator
+def arrays(row: NamedOperator | Case) -> tuple[Operator, NDArray[np.float64], Arrays]:
+    drawn, op = np.random.default_rng(3), row.op if isinstance(row, Case) else row.operator
     x = drawn.standard_normal(op.input_shape(row.sizes))
     weights = {k: drawn.standard_normal(v) for k, v in op.weight_shapes(row.sizes).items()}
     return op, x, weights
@@ -53,17 +55,14 @@ def test_every_named_operator_has_its_layer_or_is_known_to_have_none() -> None:
     assert set(TORCH) | OURS_ALONE == set(NAMED)
 
 
-@pytest.mark.parametrize("name", NAMED)
-def test_numpy_agrees_with_the_reference(name: str) -> None:
-    row = NAMED[name]
+def compare_numpy(row: NamedOperator | Case) -> None:
     op, x, weights = arrays(row)
     found = lower(op, row.sizes, "numpy").function(x, *weights.values())
     np.testing.assert_allclose(found, reference(op, row.sizes, x, weights), atol=CLOSE)
 
 
-@pytest.mark.parametrize("name", NAMED)
-def test_torch_agrees_with_the_reference_forward_and_backward(name: str) -> None:
-    row = NAMED[name]
+def compare_torch(row: NamedOperator | Case) -> None:
+    """Forward and backward."""
     op, x, weights = arrays(row)
     leaves = [torch.tensor(each, requires_grad=True) for each in (x, *weights.values())]
     y = lower(op, row.sizes, "torch").function(*leaves)
@@ -75,6 +74,22 @@ def test_torch_agrees_with_the_reference_forward_and_backward(name: str) -> None
     for leaf, expected in zip(leaves, (grad_x, *grad_weights.values()), strict=True):
         assert leaf.grad is not None
         np.testing.assert_allclose(leaf.grad.numpy(), expected, atol=CLOSE)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_numpy_agrees_with_the_reference(name: str) -> None:
+    compare_numpy(NAMED[name])
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_torch_agrees_with_the_reference_forward_and_backward(name: str) -> None:
+    compare_torch(NAMED[name])
+
+
+@given(cases())
+def test_random_operators_agree_in_both_backends(case: Case) -> None:
+    compare_numpy(case)
+    compare_torch(case)
 
 
 @pytest.mark.parametrize("name", TORCH)

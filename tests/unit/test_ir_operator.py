@@ -9,7 +9,7 @@ from itertools import permutations
 import pytest
 
 import syno
-from syno.ir.coord import Coord, merge, output, reduce, shift, split
+from syno.ir.coord import Coord, merge, output, reduce, shift, split, unfold
 from syno.ir.errors import OperatorError, SizeError
 from syno.ir.operator import Operator
 from syno.ir.size import ONE, Size
@@ -102,6 +102,32 @@ def test_too_many_reductions_between_weights_are_refused() -> None:
     ranks = [reduce(number, TWO) for number in range(6)]
     with pytest.raises(OperatorError, match="6 reductions touch only weights; at most 5"):
         Operator.build([SIX], [SIX], [O], [[O, *ranks], ranks])
+
+
+@pytest.mark.parametrize("what", ["dimensions", "reductions", "weights", "steps"])
+def test_what_could_not_be_written_is_refused(what: str) -> None:
+    many = [reduce(number, TWO) for number in range(13)]
+    long = O
+    for _ in range(31):
+        long = shift(long, 1)
+    data, weights = {
+        "dimensions": ([O, *many], []),
+        "reductions": ([O, split(many[0], many[1]), split(many[2], many[3]), *many[4:]], []),
+        "weights": ([O], [[O]] * 9),
+        "steps": ([long], []),
+    }[what]
+    with pytest.raises(OperatorError, match=what):
+        Operator.build([each.size for each in data], [SIX], data, weights)
+
+
+def test_the_longest_sum_prints_and_parses_back() -> None:
+    bits = [reduce(number, TWO) for number in range(12)]
+    whole = bits[0]
+    for bit in bits[1:]:
+        whole = split(whole, bit)
+    for coord in (whole, unfold(O, whole), unfold(shift(whole, 1), O)):
+        op = Operator.build([coord.size], [SIX], [coord], [[O]])
+        assert syno.parse(str(op)) is op
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:

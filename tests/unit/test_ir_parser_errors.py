@@ -163,12 +163,7 @@ ENDLESS = {
     + "".join(f"+3*a{i}" for i in range(7))
     + "-3//2" * 6
     + "]",
-    "too many terms": "y[h:3] = sum["
-    + ",".join(f"a{i}:3" for i in range(11))
-    + "] x[h"
-    + "".join(f"+a{i}" for i in range(11))
-    + "-1" * 11
-    + "]",
+    "too many terms": "y[h] = x[" + "+".join(["h"] * 20) + "]",
 }
 
 

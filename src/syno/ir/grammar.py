@@ -3,8 +3,7 @@
     formula  := [shape "->" shape] left "=" [ "sum" "[" binders "]" ] product
     index    := the usual integer expressions with + - * / // % ^ and parentheses
 
-Nothing is evaluated here, and nothing is ever executed as Python. The limits below are far above
-what a formula needs; they bound the time and the memory that any text whatever can cost.
+Nothing is evaluated here, and nothing is ever executed as Python.
 """
 
 from __future__ import annotations
@@ -14,18 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from syno.ir.errors import ParseError, SizeError
+from syno.ir.limits import MAX_DEPTH, MAX_ENTRIES, MAX_NAME, MAX_NAMES, MAX_SIGNS, MAX_TEXT
 from syno.ir.size import LARGEST_LITERAL, Size
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<name>[A-Za-z_][A-Za-z_0-9]*)|(?P<int>[0-9]+)"
     r"|(?P<op>->|//|\*\*|\.\.\.|\.\.|[-+*/%^()\[\],:=]))"
 )
-_MAX_TEXT = 4_000
-_MAX_DEPTH = 60
-_MAX_SIGNS = 100  # operators in one expression: whoever walks its tree recurses as deep
-_MAX_NAMES = 100  # symbols are interned for the life of the process
-_MAX_NAME = 40
-_MAX_ENTRIES = 12  # of a shape, an index, the binders; and weights
 
 
 @dataclass(frozen=True)
@@ -95,8 +89,8 @@ class Reader:
         while not self.take("]"):
             if count:
                 self.expect(",", f"or ']' after {what}")
-            if count == _MAX_ENTRIES:
-                raise self.error(f"Too many entries: a list holds at most {_MAX_ENTRIES}.")
+            if count == MAX_ENTRIES:
+                raise self.error(f"Too many entries: a list holds at most {MAX_ENTRIES}.")
             yield count
             count += 1
 
@@ -105,9 +99,9 @@ class Reader:
         if self.depth == 0:
             self.signs = 0
         self.depth += 1
-        if self.depth > _MAX_DEPTH:
+        if self.depth > MAX_DEPTH:
             raise self.error(
-                f"The expression is nested too deeply: write at most {_MAX_DEPTH} parentheses "
+                f"The expression is nested too deeply: write at most {MAX_DEPTH} parentheses "
                 "inside each other."
             )
         negative = self.now if self.take("-") else None
@@ -138,8 +132,8 @@ class Reader:
     def _sign(self) -> Token:
         """Step over an operator and return it."""
         self.signs += 1
-        if self.signs > _MAX_SIGNS:
-            raise self.error(f"The expression is too long: write at most {_MAX_SIGNS} operators.")
+        if self.signs > MAX_SIGNS:
+            raise self.error(f"The expression is too long: write at most {MAX_SIGNS} operators.")
         self.index += 1
         return self.tokens[self.index - 1]
 
@@ -215,8 +209,8 @@ def _exponent(node: Node, text: str) -> int:
 
 
 def _tokenize(text: str) -> list[Token]:
-    if len(text) > _MAX_TEXT:
-        raise ParseError(f"The text has {len(text)} characters; a formula has at most {_MAX_TEXT}.")
+    if len(text) > MAX_TEXT:
+        raise ParseError(f"The text has {len(text)} characters; a formula has at most {MAX_TEXT}.")
     tokens, names, position = [], set(), 0
     end = len(text.rstrip())
     while position < end:
@@ -243,9 +237,9 @@ def _check_token(token: Token, text: str, names: int) -> None:
     problem = ""
     if token.kind == "int" and (len(token.text) > 20 or int(token.text) > LARGEST_LITERAL):
         problem = f"The number is too large: write at most {LARGEST_LITERAL}, or a symbol."
-    elif token.kind == "name" and len(token.text) > _MAX_NAME:
-        problem = f"The name is too long: write at most {_MAX_NAME} letters."
-    elif names > _MAX_NAMES:
-        problem = f"Too many names: a formula uses at most {_MAX_NAMES} different ones."
+    elif token.kind == "name" and len(token.text) > MAX_NAME:
+        problem = f"The name is too long: write at most {MAX_NAME} letters."
+    elif names > MAX_NAMES:
+        problem = f"Too many names: a formula uses at most {MAX_NAMES} different ones."
     if problem:
         raise ParseError(problem, text, token.position)

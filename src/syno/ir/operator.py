@@ -14,11 +14,17 @@ from itertools import permutations
 
 from syno.ir.coord import Coord, output, quotient, reduce, remainder
 from syno.ir.errors import OperatorError
+from syno.ir.limits import (
+    MAX_ENTRIES,
+    MAX_FREE_REDUCTIONS,
+    MAX_NODES,
+    MAX_TEXT,
+    MAX_WEIGHTS,
+)
 from syno.ir.size import ONE, Size
 
 Index = tuple[Coord, ...]
 _INTERNED: dict[tuple[object, ...], Operator] = {}
-_MAX_FREE_REDUCTIONS = 5
 
 
 class Operator:
@@ -50,6 +56,7 @@ class Operator:
         _check_shapes(shape_in, read)
         plain = [normal_index(index) for index in weights]
         _check_leaves(shape_out, (*read, *_flat(plain)))
+        _check_limits(shape_out, read, plain)
         read, plain = _number_reductions(read, plain, len(shape_out))
         key = (shape_in, shape_out, read, tuple(plain))
         found = _INTERNED.get(key)
@@ -213,15 +220,33 @@ def _check_leaves(shape_out: tuple[Size, ...], coords: Index) -> None:
             )
 
 
+def _check_limits(shape_out: tuple[Size, ...], data: Index, weights: list[Index]) -> None:
+    """Refuse what could not be written as a text that parses back."""
+    coords = (*data, *_flat(weights))
+    summed = [leaf for leaf in _leaves(coords) if leaf.op == "reduce"]
+    for what, found, most in (
+        ("dimensions", max(map(len, (shape_out, data, *weights))), MAX_ENTRIES),
+        ("reductions", len(summed), MAX_ENTRIES),
+        ("weights", len(weights), MAX_WEIGHTS),
+        ("steps in one coordinate", max((_count(c) for c in coords), default=0), MAX_NODES),
+    ):
+        if found > most:
+            raise OperatorError(f"The operator has {found} {what}; at most {most} can be written.")
+
+
+def _count(coord: Coord) -> int:
+    return sum(1 for _ in coord.walk())
+
+
 def _number_reductions(
     data: Index, weights: list[Index], dimensions: int
 ) -> tuple[Index, list[Index]]:
     """Renumber reductions: first as the data meets them, then those that only weights see."""
     met = [leaf for leaf in _leaves(data) if leaf.op == "reduce"]
     free = [leaf for leaf in _leaves(_flat(weights)) if leaf.op == "reduce" and leaf not in met]
-    if len(free) > _MAX_FREE_REDUCTIONS:
+    if len(free) > MAX_FREE_REDUCTIONS:
         raise OperatorError(
-            f"{len(free)} reductions touch only weights; at most {_MAX_FREE_REDUCTIONS} make sense."
+            f"{len(free)} reductions touch only weights; at most {MAX_FREE_REDUCTIONS} make sense."
         )
     numbers = {leaf: reduce(index, leaf.size) for index, leaf in enumerate(met)}
     best: tuple[tuple[object, ...], list[Index]] | None = None
@@ -276,4 +301,9 @@ def _make(
     seen = [leaf for leaf in _leaves((*data, *_flat(weights))) if leaf.op == "reduce"]
     made.reductions = tuple(sorted(seen, key=lambda leaf: int(str(leaf.arg))))
     made.text = format_operator(made)
+    if len(made.text) > MAX_TEXT:
+        raise OperatorError(
+            f"The formula of this operator has {len(made.text)} characters; at most {MAX_TEXT} "
+            "can be read back."
+        )
     return made

@@ -10,6 +10,7 @@ from syno.ir.coord import Coord, output, quotient, reduce, remainder
 from syno.ir.errors import OperatorError, SynoError
 from syno.ir.grammar import Reader, size_of
 from syno.ir.index import Scope, read_index
+from syno.ir.limits import MAX_WEIGHTS
 from syno.ir.operator import Operator
 from syno.ir.size import ONE, Size, product
 from syno.ir.steps import steps
@@ -20,7 +21,6 @@ T = TypeVar("T")
 _SIZE_OF_NAME: Mapping[str, str] = {
     name: symbol for symbol, name in OUTPUT_NAMES.items() if symbol != "C_in"
 }
-_MAX_WEIGHTS = 8  # more than 3 are never tied to anything; they cost time in canonical order
 _KNOWN: dict[str, Operator] = {}
 
 Shape = list[tuple[Size, ...]]
@@ -255,8 +255,8 @@ def _read_factors(reader: Reader, draft: _Draft) -> tuple[list[Coord], list[list
             )
         if not reader.take("*"):
             break
-        if len(weights) == _MAX_WEIGHTS:
-            raise reader.error(f"Too many weights: a formula has at most {_MAX_WEIGHTS}.")
+        if len(weights) == MAX_WEIGHTS:
+            raise reader.error(f"Too many weights: a formula has at most {MAX_WEIGHTS}.")
     if reader.now.kind != "end":
         raise reader.error(f"Unexpected {reader.now.text!r} after the product.")
     if data is None:

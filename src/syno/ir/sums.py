@@ -12,10 +12,8 @@ from itertools import combinations
 
 from syno.ir.coord import Coord, split, stride, unfold
 from syno.ir.errors import ParseError
+from syno.ir.limits import EFFORT, MAX_TERMS
 from syno.ir.size import ONE, Size
-
-_MAX_TERMS = 8
-_EFFORT = 20_000
 
 Terms = tuple[tuple[Size, Coord], ...]
 Halves = tuple[Size, ...]
@@ -54,14 +52,14 @@ class Solver:
     """
 
     def __init__(self) -> None:
-        self.effort = _EFFORT
+        self.effort = EFFORT
 
     def solve(self, sum_: Linear) -> Iterator[Solution]:
         """Yield (coordinate, unused constants) for every way to read the sum, the preferred first.
 
         Raises ParseError where there are too many ways to try.
         """
-        if not sum_.added_halves and len(sum_.terms) <= _MAX_TERMS:
+        if not sum_.added_halves and len(sum_.terms) <= MAX_TERMS:
             yield from self._solve(sum_.terms, sum_.halves, sum_.constants)
 
     def _solve(self, terms: Terms, halves: Halves, constants: Constants) -> Iterator[Solution]:
@@ -112,8 +110,8 @@ def why_not(sum_: Linear) -> str:
         return "A window is centred by subtracting k//2, not adding it."
     if not sum_.terms:
         return "A coordinate reads an iterator; a constant index reads one fixed element only."
-    if len(sum_.terms) > _MAX_TERMS:
-        return f"The sum has {len(sum_.terms)} terms; one index adds at most {_MAX_TERMS}."
+    if len(sum_.terms) > MAX_TERMS:
+        return f"The sum has {len(sum_.terms)} terms; one index adds at most {MAX_TERMS}."
     extra = sum(sum_.constants)
     if len(sum_.terms) == 1 and not sum_.halves and extra:
         sign, size = ("+" if extra > 0 else "-"), sum_.terms[0][1].size
