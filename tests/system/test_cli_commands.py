@@ -68,6 +68,20 @@ def test_brackets_are_no_markup(tmp_path: Path) -> None:
     assert "w1[o,z]" in bad.err
 
 
+@pytest.mark.parametrize(("more", "c_in"), [((), 8), (("-s", "C_in=32"), 32)])
+def test_show_takes_a_known_operator_with_its_sizes(more: tuple[str, ...], c_in: int) -> None:
+    done = syno("show", "paper-operator-1", *more, "--json")
+    assert done.code == 0, done.err
+    assert "[N, C_in, H, W] -> [N, C_out, H, W]" in done.out.splitlines()
+    texts = [syno("show", NAMED["paper-operator-1"].text, *sizes(c_in), "--json").out]
+    assert [done.out] == texts
+
+
+def sizes(c_in: int) -> list[str]:
+    bound = {**NAMED["paper-operator-1"].sizes, "C_in": c_in}
+    return [word for name, value in bound.items() for word in ("-s", f"{name}={value}")]
+
+
 def test_enumerate_lists_formulas_that_parse() -> None:
     done = syno("enumerate", "--spec", "pool1d", "--depth", "2", "--json")
     assert done.code == 0, done.err
@@ -124,6 +138,11 @@ def test_a_log_gets_no_control_characters(tmp_path: Path) -> None:
     assert not CONTROL.search(done.err + done.out)
     assert f"The study is {tmp_path / '[a].db'}" in done.out
     assert re.search(r"^#\d+ +y\[n,o,h,w\] = .*x\[n, ", done.out, re.MULTILINE)
+    page = tmp_path / "page.html"
+    report = syno("report", "--study", tmp_path / "[a].db", "--out", page, "--json")
+    assert report.code == 0, report.err
+    assert not CONTROL.search(report.err + report.out)
+    assert report.json["page"] == str(page) and page.stat().st_size > 10_000
 
 
 def test_a_terminal_gets_a_bar_with_the_time_left() -> None:

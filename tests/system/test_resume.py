@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +69,12 @@ def check_nothing_lost(before: Look, after: Look) -> None:
     assert [each.number for each in after.records] == sorted({e.number for e in after.records})
 
 
+def wait_for(process: subprocess.Popen[str], condition: Callable[[], bool]) -> None:
+    """Wait until `condition` holds in a search that still runs."""
+    assert until(lambda: process.poll() is not None or condition(), 120), "it did not come to that"
+    assert process.poll() is None, process.communicate()
+
+
 def kill(study: Path, trials: int, delay: float) -> Look:
     """Start the search, kill it (and none of its workers) after `delay`; return what is left."""
     with started(*command(study, trials)) as process:
@@ -113,7 +119,7 @@ def finish(study: Path, trials: int) -> Done:
 def test_a_killed_search_continues_and_a_finished_one_says_so(tmp_path: Path) -> None:
     study = tmp_path / "a.db"
     with started(*command(study, 4)) as process:
-        assert until(lambda: len(look(study).records) > 0, 120), "no candidate was finished"
+        wait_for(process, lambda: len(look(study).records) > 0)
         assert len(members(process.pid)) > WORKERS
         process.send_signal(signal.SIGKILL)
         process.wait(timeout=30)
@@ -136,7 +142,7 @@ def test_a_killed_search_continues_and_a_finished_one_says_so(tmp_path: Path) ->
 def test_ctrl_c_is_one_sentence_and_the_search_continues(tmp_path: Path) -> None:
     study = tmp_path / "a.db"
     with started(*command(study, 50, "--json")) as process:
-        assert until(lambda: len(look(study).records) > 0, 120), "no candidate was finished"
+        wait_for(process, lambda: len(look(study).records) > 0)
         os.killpg(process.pid, signal.SIGINT)  # as the terminal does
         out, err = process.communicate(timeout=60)
         assert process.returncode == 130
@@ -153,7 +159,7 @@ def test_ctrl_c_is_one_sentence_and_the_search_continues(tmp_path: Path) -> None
 def test_ctrl_c_at_the_start_is_one_sentence(tmp_path: Path) -> None:
     """While workers still import: they hear the signal too."""
     with started(*command(tmp_path / "a.db", 50)) as process:
-        assert until(lambda: len(members(process.pid)) > 2, 60), "no worker was started"
+        wait_for(process, lambda: len(members(process.pid)) > 2)
         time.sleep(0.1)
         os.killpg(process.pid, signal.SIGINT)
         _, err = process.communicate(timeout=60)

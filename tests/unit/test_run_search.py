@@ -12,8 +12,10 @@ from typing import Any
 import misbehaving
 import optuna
 import pytest
+from torch import Tensor, nn
 
-from syno.ir.errors import StudyError, SynoError
+from syno.evaluate.models import ModelInfo
+from syno.ir.errors import ModelError, StudyError, SynoError
 from syno.run.candidate import Task
 from syno.run.search import Event, Search
 from syno.run.settings import ProcessLimits, SearchSettings
@@ -161,6 +163,19 @@ def test_what_cannot_be_searched_is_told_before_a_study_is_made(
 ) -> None:
     with pytest.raises(SynoError, match=text):
         run(tmp_path, **change)
+    assert list(tmp_path.iterdir()) == []
+
+
+class NoSites(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(1)
+
+
+def test_a_model_without_sites_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = ModelInfo("flat", (1, 1, 8, 8), 10, "digits", NoSites, "nothing to replace")
+    monkeypatch.setattr("syno.evaluate.models.MODELS", {"flat": row})
+    with pytest.raises(ModelError, match="There is no site for an operator in flat"):
+        run(tmp_path, model="flat")
     assert list(tmp_path.iterdir()) == []
 
 

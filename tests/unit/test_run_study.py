@@ -188,6 +188,31 @@ def test_a_study_that_is_missing_is_told(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_reading_a_study_that_is_being_made_leaves_it_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    optuna.storages.RDBStorage(url(path))  # all tables, no study yet
+    with sqlite3.connect(path) as database:
+        database.execute("DROP TABLE trial_values")
+    database.close()
+    before = path.read_bytes()
+    with pytest.raises(StudyError, match="holds no study of Syno's"):
+        read_study(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("table", ["version_info", "alembic_version"])
+def test_a_study_killed_while_it_was_made_is_made_anew(tmp_path: Path, table: str) -> None:
+    with sqlite3.connect(tmp_path / "whole.db") as whole:
+        optuna.storages.RDBStorage(url(tmp_path / "whole.db"))
+        query = "SELECT sql FROM sqlite_master WHERE name = ?"
+        (made,) = whole.execute(query, (table,)).fetchone()
+    whole.close()
+    with sqlite3.connect(tmp_path / "a.db") as partial:
+        partial.execute(made)
+    partial.close()
+    assert len(filled(tmp_path / "a.db")) == len(OUTCOMES)
+
+
 def test_a_damaged_outcome_names_its_trial(tmp_path: Path) -> None:
     filled(tmp_path / "a.db")
     study = optuna.load_study(study_name="syno", storage=url(tmp_path / "a.db"))

@@ -19,6 +19,7 @@ from syno.ir.errors import StudyError
 
 STUDY_NAME = "syno"
 _LOCK_SECONDS = 60
+_FIRST_TABLES = {"alembic_version", "version_info"}  # may stand alone where a search was killed
 
 
 def connect(where: str | Path, *, create: bool) -> optuna.Study:
@@ -30,8 +31,8 @@ def connect(where: str | Path, *, create: bool) -> optuna.Study:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     path = file_of(where)
-    if path is not None:
-        _check_file(path)
+    if path is not None and not _is_study(path) and not create:
+        raise _no_study(where)
     with explained(where), warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         url = str(where) if path is None else f"sqlite:///{path.resolve()}"
@@ -41,9 +42,7 @@ def connect(where: str | Path, *, create: bool) -> optuna.Study:
             return optuna.load_study(storage=storage, study_name=STUDY_NAME)
         except KeyError:
             if not create or (path is not None and optuna.get_all_study_names(storage)):
-                raise StudyError(
-                    f"{shown(where)} holds no study of Syno's: choose another file."
-                ) from None
+                raise _no_study(where) from None
         return optuna.create_study(
             storage=storage, study_name=STUDY_NAME, directions=["maximize", "maximize"]
         )
@@ -98,19 +97,31 @@ def _first_line(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def _check_file(path: Path) -> None:
-    """Refuse a file that is there and no database, or the database of another program."""
+def _no_study(where: str | Path) -> StudyError:
+    return StudyError(f"{shown(where)} holds no study of Syno's: choose another file.")
+
+
+def _is_study(path: Path) -> bool:
+    """Tell whether a file holds our study, without Optuna: its storage makes what it misses.
+
+    A reader would make tables in the file of a search that is just making them. Raises StudyError
+    for what is no database, or that of another program.
+    """
     if not path.exists() or (path.is_file() and path.stat().st_size == 0):
-        return
+        return False
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=_LOCK_SECONDS)) as database:
             rows = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             tables = {name for (name,) in rows}
+            if "studies" in tables:
+                ours = "SELECT count(*) FROM studies WHERE study_name = ?"
+                return bool(database.execute(ours, (STUDY_NAME,)).fetchone()[0])
     except sqlite3.Error as error:
         raise StudyError(
             f"{path} cannot be read as a study: {error}. Choose another file with --study."
         ) from None
-    if tables and "studies" not in tables:
+    if tables - _FIRST_TABLES:
         raise StudyError(
             f"{path} is the database of another program: choose another file with --study."
         )
+    return False
