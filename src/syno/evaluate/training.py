@@ -100,7 +100,7 @@ def train(
     """
     start = time.monotonic()
     model.train()
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    _channels_last(model)
     steps = recipe.steps(len(data.train))
     descend = _descent(model, recipe, steps)
     batches = _batches(data, recipe, torch.Generator().manual_seed(seed))
@@ -137,6 +137,16 @@ def normalized(images: Tensor, data: DataSplits) -> Tensor:
     mean = torch.tensor(data.mean).reshape(-1, 1, 1)
     std = torch.tensor(data.std).reshape(-1, 1, 1)
     return ((found - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def _channels_last(model: nn.Module) -> None:
+    """Lay out images and kernels with the channels last: a third faster on a CPU.
+
+    `Module.to` would do it, but refuses a model with a weight of five dimensions.
+    """
+    for parameter in model.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 def _descent(model: nn.Module, recipe: Recipe, steps: int) -> Callable[[Tensor, Tensor], float]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import multiprocessing
 import os
 import signal
@@ -33,6 +34,7 @@ from syno.search.outcome import Failed, Outcome, TimedOut, finite
 
 _PR_SET_PDEATHSIG = 1
 _GRACE_SECONDS = 120.0  # for a worker to start and to be stopped, beyond the limit of its task
+_FAREWELL_SECONDS = 10.0  # for an idle worker to end by itself
 _MESSAGE = 2_000
 _OUT_OF_MEMORY = (
     "can't allocate memory",
@@ -119,9 +121,15 @@ class Executor:
         return [flight.key for flight in flights]
 
     def close(self) -> None:
-        """Stop all workers, whatever they are doing."""
-        for place in range(len(self._pools)):
+        """Let idle workers end, which cleans up behind them, and stop the busy ones."""
+        busy = {flight.place for flight in self.flying.values()}
+        for place, pool in enumerate(self._pools):
+            if pool is not None and pool.active and place not in busy:
+                pool.close()
+                with contextlib.suppress(TimeoutError):
+                    pool.join(_FAREWELL_SECONDS)
             self._stop(place)
+        gc.collect()  # pebble's locks, now: at the end of the process some would be left behind
         self._folder.cleanup()
 
     def _pool(self) -> ProcessPool:
