@@ -63,7 +63,9 @@ def look(path: Path) -> Look:
 
 
 def check_nothing_lost(before: Look, after: Look) -> None:
-    assert after.records[: len(before.records)] == before.records
+    """Every finished trial is what it was; one whose outcome was just written may have joined."""
+    later = {each.number: each for each in after.records}
+    assert [later.get(each.number) for each in before.records] == list(before.records)
     names = [each.operator for each in after.records]
     assert len(set(names)) == len(names), "an operator has two finished outcomes"
     assert [each.number for each in after.records] == sorted({e.number for e in after.records})
@@ -130,8 +132,9 @@ def test_a_killed_search_continues_and_a_finished_one_says_so(tmp_path: Path) ->
     after = look(study)
     check_nothing_lost(before, after)
     assert after.scored == 4 and after.open == 0
-    assert after.abandoned == before.open
-    assert done.json["known"] == len(before.records)
+    saved = before.open - after.abandoned  # killed between the outcome and the end of the trial
+    assert saved >= 0
+    assert done.json["known"] == len(before.records) + saved
     check_optuna_reads(study, after.records)
     again = finish(study, 4)
     assert look(study) == after
