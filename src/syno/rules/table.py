@@ -8,13 +8,13 @@ made coordinate, because an equal operator is reached without it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from syno.ir.coord import Coord, output, reduce
 from syno.ir.grammar import Reader
 from syno.ir.index import Scope, read_index
-from syno.ir.size import Size
+from syno.ir.size import Size, product
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class Rule:
 
     `iterators` gives each name its size; names starting with `r` match only bare reductions.
     `unseen` restricts the rule to states in which no weight has seen a part of what it replaces.
+    `needs` lists (kind, size) of what the equal operator is built with, where that is not already
+    in the left side: the rule is void where those sizes are not on offer.
     `after` is empty where the proof is an argument: the sum over a bijection of a reduction.
     """
 
@@ -33,6 +35,28 @@ class Rule:
     reason: str
     unseen: bool = False
     built_in: bool = False
+    needs: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a space offers, for rules that lead to an operator built with something else.
+
+    `legal` tells whether a size may stand in an operator; None offers everything.
+    """
+
+    legal: Callable[[Size], bool] = lambda _size: True
+    blocks: Collection[Size] | None = None
+    reductions: Collection[Size] | None = None
+    shifts: Collection[int] | None = None
+
+    def has(self, kind: str, size: Size) -> bool:
+        """Tell whether a block or a reduction of `size` is on offer."""
+        sizes = self.blocks if kind == "block" else self.reductions
+        return sizes is None or size in sizes
+
+
+ANYTHING = Offer()
 
 
 RULES: tuple[Rule, ...] = (
@@ -90,6 +114,7 @@ RULES: tuple[Rule, ...] = (
         "i // C",
         {"i": "C*D", "j": "B"},
         "the low part does not reach the high digits",
+        needs=(("block", "C"),),
     ),
     Rule(
         "remainder of split above",
@@ -97,6 +122,7 @@ RULES: tuple[Rule, ...] = (
         "(i % C)*B + j",
         {"i": "C*D", "j": "B"},
         "merge the high part first, then split",
+        needs=(("block", "C"),),
     ),
     Rule(
         "split of merge",
@@ -135,6 +161,7 @@ RULES: tuple[Rule, ...] = (
         "",
         {"r": "B*C"},
         "a sum over r is a sum over its two digits: two reductions",
+        needs=(("reduction", "B"), ("reduction", "C")),
     ),
     Rule(
         "remainder of reduction",
@@ -142,6 +169,7 @@ RULES: tuple[Rule, ...] = (
         "",
         {"r": "B*C"},
         "a sum over r is a sum over its two digits: two reductions",
+        needs=(("reduction", "B"), ("reduction", "C")),
     ),
     Rule(
         "split of reductions",
@@ -149,6 +177,7 @@ RULES: tuple[Rule, ...] = (
         "",
         {"ra": "G", "rb": "B"},
         "two sums that always travel together are one sum",
+        needs=(("reduction", "G*B"),),
         unseen=True,
     ),
 )
@@ -163,29 +192,56 @@ def pattern(rule: Rule) -> Coord:
     return read_index(Reader(rule.before).sum(), Scope(leaves), rule.before)
 
 
-def rejects(coord: Coord, seen: Collection[Coord] = ()) -> Rule | None:
+def rejects(coord: Coord, seen: Collection[Coord] = (), offer: Offer = ANYTHING) -> Rule | None:
     """Return the exact rule that gives `coord` a simpler spelling, or None.
 
     `seen` holds the coordinates that index weights: a rule marked `unseen` is void where one of
-    them lies inside `coord`.
+    them lies inside `coord`. A rule is void, too, where `offer` lacks what the simpler one needs.
     """
-    for rule in _matching(coord):
+    for rule, sizes in _matching(coord):
         inside = set(coord.walk()) if rule.unseen else ()
-        if not any(each in inside for each in seen):
+        if not any(each in inside for each in seen) and _is_offered(rule, coord, sizes, offer):
             return rule
     return None
 
 
-_MATCHES: dict[Coord, tuple[Rule, ...]] = {}
+_Match = tuple[Rule, Mapping[str, Size]]
+_MATCHES: dict[Coord, tuple[_Match, ...]] = {}
 _PATTERNS: list[tuple[Rule, Coord]] = []
 
 
-def _matching(coord: Coord) -> tuple[Rule, ...]:
+def _matching(coord: Coord) -> tuple[_Match, ...]:
     if not _PATTERNS:
         _PATTERNS.extend((rule, pattern(rule)) for rule in RULES if not rule.built_in)
     if coord not in _MATCHES:
-        _MATCHES[coord] = tuple(rule for rule, left in _PATTERNS if _match(left, coord, {}, {}))
+        found: list[_Match] = []
+        for rule, left in _PATTERNS:
+            sizes: dict[str, Size] = {}
+            if _match(left, coord, {}, sizes):
+                found.append((rule, sizes))
+        _MATCHES[coord] = tuple(found)
     return _MATCHES[coord]
+
+
+def _is_offered(rule: Rule, coord: Coord, sizes: Mapping[str, Size], offer: Offer) -> bool:
+    """Tell whether the sizes that `rule` bound are whole, and what it needs is there."""
+    if not all(offer.legal(size) for size in sizes.values()):
+        return False
+    if rule.name == "shift of shift" and offer.shifts is not None:
+        return _distance(coord) in offer.shifts
+    return all(offer.has(kind, _bound(text, sizes)) for kind, text in rule.needs)
+
+
+def _distance(coord: Coord) -> int:
+    """Return how far shifts of shifts move in all."""
+    here = coord.arg if isinstance(coord.arg, int) else 0
+    return here + _distance(coord.args[0]) if coord.op == "shift" else 0
+
+
+def _bound(text: str, sizes: Mapping[str, Size]) -> Size:
+    """Return the size `text` with its symbols replaced by what they are bound to."""
+    powers = Size.parse(text).exponents
+    return product([sizes[name] ** power for name, power in powers.items()])
 
 
 def _match(left: Coord, coord: Coord, coords: dict[Coord, Coord], sizes: dict[str, Size]) -> bool:
@@ -224,4 +280,4 @@ def _bind_size(left: Size, actual: object, sizes: dict[str, Size]) -> bool:
     return all(power > 0 for power in rest.exponents.values()) or len(unknown) == 1
 
 
-__all__ = ["RULES", "Rule", "pattern", "rejects"]
+__all__ = ["ANYTHING", "RULES", "Offer", "Rule", "pattern", "rejects"]

@@ -3,7 +3,8 @@
 It sees sizes only, so that it is memoized on the multiset of current sizes and the budgets left.
 Each input dimension is made from a group of coordinates: splits multiply them, windows are unfolded
 onto them, and a missing factor costs a reduction (and a split). What is in no group becomes a
-window of a place, or is dropped by contractions. Merges are tried one after the other.
+window of a place, or is dropped by contractions. Merges are tried one after the other, of what is
+there and of what a step makes larger first.
 
 Where taste keeps places apart (they are neither cut, nor joined, nor read by weights), a place is
 its own dimension for good: only its windows are counted, and the search is over the rest alone.
@@ -11,6 +12,7 @@ its own dimension for good: only its windows are counted, and the search is over
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -31,34 +33,39 @@ class Budget:
     weights: int
     unfolds: int
     reductions: int
+    splits: int
     windows: int = 0
 
 
 class Distance:
     """The distance to one spec's input, memoized over the whole search.
 
-    `apart` are the sizes of the places that are kept apart: neither they nor coordinates that move
-    over them are counted. `slides` tells whether taste lets a small size be a window, `weighted`
-    whether it wants every sum to be seen by a weight.
+    `apart` counts the sizes of the places that are kept apart: neither they nor coordinates that
+    move over them are counted. `slides` tells whether taste lets a small size be a window, `joins`
+    whether it lets a split make a size, `weighted` whether every sum has to be seen by a weight.
     """
 
     def __init__(
         self,
         spec: Spec,
-        apart: frozenset[Size] = frozenset(),
+        apart: Counter[Size] | None = None,
         slides: Callable[[Size], bool] = lambda _size: True,
+        joins: Callable[[Size], bool] = lambda _size: True,
         *,
         weighted: bool = False,
     ) -> None:
         self.spec = spec
-        self.apart = apart
+        self.apart = apart or Counter()
         self.slides = slides
+        self.joins = joins
         self.weighted = weighted
         fixed = {Size.symbol(name) for name in spec.fixed}
-        targets = [size for size in spec.input_sizes if size not in fixed and size not in apart]
-        self.targets = tuple(size.packed for size in targets)
+        free = Counter(size for size in spec.input_sizes if size not in fixed) - self.apart
+        self.targets = tuple(size.packed for size in free.elements())
         self._blocks = tuple(size.packed for size in spec.block_sizes)
         self._windows: dict[int, bool] = {}
+        self._joins: dict[int, bool] = {}
+        self._joint: dict[tuple[int, ...], tuple[tuple[int, int], ...]] = {}
         self._known: dict[tuple[Abstract, Budget], int] = {}
         self._groups: dict[tuple[tuple[int, ...], int], list[tuple[int, int]]] = {}
         self._costs: dict[tuple[tuple[int, ...], int], int] = {}
@@ -82,6 +89,9 @@ class Distance:
             rest = replace(budget, merges=budget.merges - 1)
             for child in self._merged(coords):
                 best = min(best, 1 + self(child, rest))
+            for cost, child in self._grown_and_merged(coords, budget):
+                if 1 + cost < best:
+                    best = min(best, 1 + cost + self(child, rest))
         return best
 
     def _merged(self, coords: Abstract) -> Iterator[Abstract]:
@@ -89,10 +99,48 @@ class Distance:
             if coords[place] in coords[:place]:
                 continue
             for block in self._blocks:
-                high = size - block
-                if block != size and self.spec.is_legal(Size(high)):
+                if self._cuts(size, block):
                     rest = (*coords[:place], *coords[place + 1 :])
-                    yield (*rest, (high, untied), (block, untied))
+                    yield (*rest, (size - block, untied), (block, untied))
+
+    def _cuts(self, size: int, block: int) -> bool:
+        return block != size and self.spec.is_legal(Size(size - block))
+
+    def _grown_and_merged(self, coords: Abstract, budget: Budget) -> Iterator[tuple[int, Abstract]]:
+        """Yield (steps before the merge, child) for merges of what has to be made larger first.
+
+        That is needed only where the block divides none of the parts: else a part is merged alone.
+        """
+        for count in range(2, budget.splits + 2):
+            for places in combinations(range(len(coords)), count):
+                rest = [each for place, each in enumerate(coords) if place not in places]
+                sizes = tuple(coords[place][0] for place in places)
+                for parts in self._joint_cuts(sizes) if self._can_join(sum(sizes)) else ():
+                    yield count - 1, (*rest, *((part, False) for part in parts))
+        for place, (size, _) in enumerate(coords):
+            rest = [*coords[:place], *coords[place + 1 :]]
+            for cost, other in self._growths(budget):
+                for parts in self._joint_cuts((size, other)):
+                    yield cost, (*rest, *((part, False) for part in parts))
+
+    def _growths(self, budget: Budget) -> Iterator[tuple[int, int]]:
+        """Yield (steps, packed size) of what a coordinate can be multiplied by."""
+        if self.spec.limits.strides:
+            yield from ((1, size.packed) for size in self.spec.stride_sizes)
+        if budget.splits and budget.reductions:
+            yield from ((2, size.packed) for size in self.spec.reduction_sizes)
+
+    def _joint_cuts(self, sizes: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+        """Return (high, low) for every merge of the product of `sizes` that no factor allows."""
+        if sizes not in self._joint:
+            whole = sum(sizes)
+            self._joint[sizes] = tuple(
+                (whole - block, block)
+                for block in self._blocks
+                if self._cuts(whole, block)
+                and not any(size == block or self._cuts(size, block) for size in sizes)
+            )
+        return self._joint[sizes]
 
     def _without_merge(self, coords: Abstract, budget: Budget) -> int:
         sizes = tuple(size for size, _ in coords)
@@ -123,28 +171,56 @@ class Distance:
 
         There are `least` contractions or more, for reductions that have to be weighted.
         """
+        sizes = [size for size, _ in left]
         tied = sum(self.can_slide(size) and not untied for size, untied in left)
         untied = sum(self.can_slide(size) and untied for size, untied in left)
         loose = sum(flag for _, flag in left)
+        splits = budget.splits if self._some_join(sizes) else 0
         best = INFINITE
         for first in range(untied + 1 if self.apart else 1):
             for second in range(tied + 1 if self.apart else 1):
                 used = first + second
                 missing = max(budget.windows - used, 0)
-                if used + missing <= budget.unfolds and missing <= budget.reductions:
-                    dropped = self._drop(len(left) - used, loose > first, budget.weights)
-                    needed = max(least, int(self.weighted and missing > 0))
-                    if dropped < needed:
-                        dropped = needed if needed <= budget.weights else INFINITE
-                    best = min(best, used + 2 * missing + dropped)
+                if self._lacks_unfolds(sizes, used, missing, budget):
+                    continue
+                dropped = self._drop(len(left) - used, loose > first, budget, splits)
+                needed = max(least, int(self.weighted and missing > 0))
+                if dropped < needed:
+                    dropped = needed if needed <= budget.weights else INFINITE
+                best = min(best, used + 2 * missing + dropped)
         return best
 
-    def _drop(self, count: int, has_untied: bool, weights: int) -> int:
+    def _lacks_unfolds(self, sizes: list[int], used: int, missing: int, budget: Budget) -> bool:
+        """Tell whether `used` windows of `sizes` and `missing` new ones are too many.
+
+        Two windows may be split into one first, which takes as many steps as to unfold both.
+        """
+        if missing > budget.reductions or max(budget.windows, int(used > 0)) > budget.unfolds:
+            return True
+        joined = used + missing - budget.unfolds
+        if joined <= 0:
+            return False
+        small = [size for size in sizes if self.can_slide(size)]
+        fresh = [size.packed for size in self.spec.reduction_sizes if self.can_slide(size.packed)]
+        return joined > budget.splits or not self._some_join(small + fresh * missing)
+
+    def _some_join(self, sizes: list[int]) -> bool:
+        """Tell whether a split may make one coordinate of two of `sizes`."""
+        return any(self._can_join(one + two) for one, two in combinations(sizes, 2))
+
+    def _can_join(self, size: int) -> bool:
+        if size not in self._joins:
+            whole = Size(size)
+            self._joins[size] = self.spec.is_legal(whole) and self.joins(whole)
+        return self._joins[size]
+
+    def _drop(self, count: int, has_untied: bool, budget: Budget, splits: int) -> int:
         """Return the steps that get rid of `count` coordinates: contractions, or expands.
 
         A reduction that no weight has seen takes two: one weight to tie it, another to keep it.
+        What is too much for the contractions that are left is joined with something else first.
         """
-        limits = self.spec.limits
+        limits, weights = self.spec.limits, budget.weights
         if count == 0:
             return 0
         needed = max(-(-count // limits.outer), 2 if has_untied else 1)
@@ -153,7 +229,8 @@ class Distance:
         if has_untied and weights < 2:
             return INFINITE
         left = count - weights * limits.outer
-        return weights + left if left <= limits.expands else INFINITE
+        others = limits.expands + splits + (0 if self.apart else budget.unfolds)
+        return weights + left if left <= others else INFINITE
 
     def _options(self, sizes: tuple[int, ...], target: int) -> list[tuple[int, int]]:
         """Return (mask of coordinates, steps) for every group that can become `target`."""
@@ -182,9 +259,11 @@ class Distance:
         return found
 
     def _cheapest(self, group: tuple[int, ...], target: int) -> int:
+        limits = self.spec.limits
         small = [] if self.apart else [i for i, size in enumerate(group) if self.can_slide(size)]
         best = INFINITE
-        for count in range(min(len(small), self.spec.limits.unfolds) + 1):
+        most = len(small) if self._some_join([group[i] for i in small]) else limits.unfolds
+        for count in range(min(len(small), most) + 1 if limits.unfolds else 1):
             for windows in combinations(small, count):
                 base = [size for i, size in enumerate(group) if i not in windows]
                 best = min(best, count + self._base_cost(base, target))

@@ -7,7 +7,7 @@ from itertools import combinations, permutations
 
 from syno.ir.coord import Coord, merge, reduce, shift, split, stride, unfold
 from syno.ir.operator import Index, normal_index
-from syno.ir.size import product
+from syno.ir.size import Size, product
 from syno.space.spec import Spec
 from syno.space.state import Move, State
 
@@ -19,6 +19,41 @@ def candidates(
 
     Weights are indexed by coordinates in `weighable` alone; by any, if it is not given.
     """
+    coords = sorted(state.coords, key=lambda coord: coord.key)
+    for primitive, generate in GENERATORS.items():
+        if _affordable(spec, state, primitive):
+            chosen = coords
+            if primitive == "contract" and weighable is not None:
+                chosen = [coord for coord in coords if coord in weighable]
+            yield from generate(spec, state, chosen)
+
+
+def is_candidate(spec: Spec, state: State, move: Move) -> bool:
+    """Tell whether `move` is one of the candidates, without making the 2^n contractions."""
+    if move.primitive not in GENERATORS or not _affordable(spec, state, move.primitive):
+        return False
+    coords = sorted(state.coords, key=lambda coord: coord.key)
+    if move.primitive != "contract":
+        return move in GENERATORS[move.primitive](spec, state, coords)
+    chosen = tuple(coord for coord in coords if coord in move.operands)
+    outer = tuple(coord for coord in chosen if coord not in move.inner)
+    inner = tuple(coord for coord in chosen if coord in move.inner)
+    return (
+        move == Move("contract", chosen, None, inner)
+        and bool(chosen)
+        and len(outer) <= spec.limits.outer
+        and _may_contract(spec, state, chosen)
+        and _may_drop(state, outer)
+    )
+
+
+def next_reduction(spec: Spec, state: State, size: Size) -> Move | None:
+    """Return the move that adds a reduction of `size`; None where the spec has none."""
+    moves = _reduces(spec, state, [])
+    return next((move for move in moves if move.arg is size), None)
+
+
+def _affordable(spec: Spec, state: State, primitive: str) -> bool:
     limits = spec.limits
     budgets = {
         "reduce": limits.reductions,
@@ -30,13 +65,7 @@ def candidates(
         "stride": limits.strides,
         "expand": limits.expands,
     }
-    coords = sorted(state.coords, key=lambda coord: coord.key)
-    for primitive, generate in GENERATORS.items():
-        if state.count(primitive) < budgets[primitive]:
-            chosen = coords
-            if primitive == "contract" and weighable is not None:
-                chosen = [coord for coord in coords if coord in weighable]
-            yield from generate(spec, state, chosen)
+    return state.count(primitive) < budgets[primitive]
 
 
 def after(state: State, move: Move) -> State:
@@ -89,13 +118,17 @@ def _leaves(state: State) -> set[Coord]:
 def _contracts(spec: Spec, state: State, coords: list[Coord]) -> Iterator[Move]:
     for count in range(1, len(coords) + 1):
         for chosen in combinations(coords, count):
-            if _says_nothing_new(state, chosen) or not _is_large(spec, chosen):
+            if not _may_contract(spec, state, chosen):
                 continue
             for dropped in range(min(spec.limits.outer, count) + 1):
                 for outer in combinations(chosen, dropped):
                     if _may_drop(state, outer):
                         inner = tuple(coord for coord in chosen if coord not in outer)
                         yield Move("contract", chosen, None, inner)
+
+
+def _may_contract(spec: Spec, state: State, chosen: Index) -> bool:
+    return not _says_nothing_new(state, chosen) and _is_large(spec, chosen)
 
 
 def _is_large(spec: Spec, chosen: Index) -> bool:
@@ -148,14 +181,16 @@ def _shifts(spec: Spec, _state: State, coords: list[Coord]) -> Iterator[Move]:
 
 def _strides(spec: Spec, _state: State, coords: list[Coord]) -> Iterator[Move]:
     for coord in coords:
-        for step in spec.reduction_sizes:
-            if spec.is_small(step) and spec.is_legal(step * coord.size):
+        for step in spec.stride_sizes:
+            if spec.is_legal(step * coord.size):
                 yield Move("stride", (coord,), step)
 
 
 def _expands(_spec: Spec, _state: State, coords: list[Coord]) -> Iterator[Move]:
+    """A reduction that nothing reads would only scale the result: it is not expanded."""
     for coord in coords:
-        yield Move("expand", (coord,))
+        if all(leaf.op == "output" for leaf in coord.leaves()):
+            yield Move("expand", (coord,))
 
 
 GENERATORS: dict[str, Callable[[Spec, State, list[Coord]], Iterator[Move]]] = {

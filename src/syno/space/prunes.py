@@ -137,6 +137,7 @@ _APART = {  # what keeps a place its own dimension for good
     "position-in-split",
     "cut-position",
     "window-over-channels",
+    "window-of-output",
 }
 
 
@@ -153,9 +154,13 @@ class Taste:
         off = set(names)
         return Taste(tuple(each for each in PRUNES if each.name not in off))
 
+    def but(self, name: str) -> Taste:
+        """Return this taste without the prune `name`, with counters of its own."""
+        return Taste(tuple(each for each in self.prunes if each.name != name))
+
     @property
     def keeps_places_apart(self) -> bool:
-        """Tell whether places are neither cut, nor joined, nor read by weights, nor dropped."""
+        """Tell whether places are neither cut, nor joined, nor read by weights, nor slid."""
         return all(self.has(name) for name in _APART)
 
     def has(self, name: str) -> bool:

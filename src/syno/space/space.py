@@ -16,12 +16,12 @@ from math import prod
 from syno.ir.coord import Coord, output, reduce
 from syno.ir.errors import OperatorError, SpecError
 from syno.ir.operator import Index, Operator
-from syno.ir.size import Size
+from syno.ir.size import ONE, Size
 from syno.ir.steps import Step, steps
 from syno.ir.verify import verify
-from syno.rules import rejects
+from syno.rules import Offer, rejects
 from syno.space.distance import INFINITE, Budget, Distance
-from syno.space.moves import after, candidates, made
+from syno.space.moves import after, candidates, is_candidate, made, next_reduction
 from syno.space.prunes import Taste, is_place
 from syno.space.spec import Binding, Spec
 from syno.space.state import COUNTED, Move, State
@@ -43,16 +43,29 @@ class SynthesisSpace:
         self.exact_rules = exact_rules
         self.guided = guided
         self.fixed = {Size.symbol(name) for name in spec.fixed}
-        kept = [size for size in spec.input_sizes if size in spec.kept_sizes - self.fixed]
-        self._apart = Counter(kept if self.taste.keeps_places_apart else [])
+        self._offer = Offer(spec.is_legal, spec.block_sizes, spec.reduction_sizes, spec.shifts)
+        self._apart = self._places_apart()
         self.distance = Distance(
             spec,
-            frozenset(self._apart),
+            self._apart,
             self._slides,
+            self._joins,
             weighted=self.taste.has("unweighted-sum"),
         )
         self._finished: dict[State, tuple[Move, ...]] = {}
         self._verified: dict[Operator, bool] = {}
+
+    def _places_apart(self) -> Counter[Size]:
+        """Return the places that stay what they are from the output to the input, by size.
+
+        Strides make another size of a place, and expands drop it: where a spec has them, a place is
+        a coordinate as any other.
+        """
+        limits = self.spec.limits
+        if not self.taste.keeps_places_apart or limits.strides or limits.expands:
+            return Counter()
+        kept = Counter(self.spec.input_sizes) & Counter(self.spec.output_sizes)
+        return Counter({size: count for size, count in kept.items() if size not in self.fixed})
 
     def root(self) -> State:
         """Return the state before the first step: one iterator for each free output dimension."""
@@ -64,12 +77,17 @@ class SynthesisSpace:
         """Return the legal moves of `state`, finishing moves first; none for a finished state."""
         if state.operator is not None:
             return []
-        found = list(self.finishing(state))
+        found = [move for move in self.finishing(state) if self.allows(state, move)]
         if state.steps < self.spec.limits.steps:
             weighable = frozenset(c for c in state.coords if self._may_weigh(state, c))
             moves = candidates(self.spec, state, weighable)
             found += [move for move in moves if self.allows(state, move)]
         return found
+
+    def offers(self, state: State, move: Move) -> bool:
+        """Tell whether a step is one of the moves of `state`, without making all of them."""
+        within = state.operator is None and state.steps < self.spec.limits.steps
+        return within and is_candidate(self.spec, state, move) and self.allows(state, move)
 
     def _may_weigh(self, state: State, coord: Coord) -> bool:
         """Tell whether taste lets `coord` index a weight: asked once, before sets are formed."""
@@ -77,11 +95,13 @@ class SynthesisSpace:
 
     def allows(self, state: State, move: Move) -> bool:
         """Tell whether distance, rules and taste let `move` pass."""
+        if move.primitive == "finish":
+            return self.taste.rejects(self.spec, state, move) is None
         if self.guided and self.spare(state, move) < 0:
             return False
         if self.exact_rules and move.primitive not in ("reduce", "contract"):
             seen = {coord for index in state.weights for coord in index}
-            if any(rejects(coord, seen) for coord in made(move)):
+            if any(rejects(coord, seen, self._offer) for coord in made(move)):
                 return False
         return self.taste.rejects(self.spec, state, move) is None
 
@@ -101,12 +121,22 @@ class SynthesisSpace:
         return left - distance if distance < INFINITE else -1
 
     def _slides(self, size: Size) -> bool:
-        """Tell whether taste lets a window of `size` slide over some dimension of the input."""
+        """Tell whether taste lets a window of `size` slide over something.
+
+        Where places are not apart, splits make bases that are wide enough for any window.
+        """
         window = reduce(0, size)
         places = [output(i, whole) for i, whole in enumerate(self.spec.output_sizes)]
         moves = [Move("unfold", (place, window)) for place in places if place.size is not size]
         state = replace(self.root(), weights=frozenset({(window,)}))
-        return any(self.taste.would_allow(self.spec, state, move) for move in moves)
+        taste = self.taste if self._apart else self.taste.but("wide-window")
+        return any(taste.would_allow(self.spec, state, move) for move in moves)
+
+    def _joins(self, size: Size) -> bool:
+        """Tell whether taste lets a split make `size`."""
+        high, low = reduce(0, size), reduce(1, ONE)
+        state = replace(self.root(), weights=frozenset({(high, low)}))
+        return self.taste.would_allow(self.spec, state, Move("split", (high, low)))
 
     def _budget(self, state: State, move: Move, places: list[Coord]) -> Budget:
         """Return what may still be used after `move`, and how many places lack their window."""
@@ -117,6 +147,7 @@ class SynthesisSpace:
             limits.weights - used[COUNTED.index("contract")],
             limits.unfolds - used[COUNTED.index("unfold")],
             limits.reductions - used[COUNTED.index("reduce")],
+            limits.splits - used[COUNTED.index("split")],
             sum(coord.size not in windows_of(coord) for coord in needed),
         )
 
@@ -211,12 +242,12 @@ def path_to(space: SynthesisSpace, op: Operator) -> list[Move]:
     names: dict[Coord, Coord] = {}
     for step in steps(op):
         move = _as_move(step, state, names, space)
-        if move not in space.moves(state):
+        if not space.offers(state, move):
             raise OperatorError(f"The spec {space.spec.name} does not allow {move}.\n  in: {op}")
         found.append(move)
         state = space.apply(state, move)
     for move in space.finishing(state):
-        if space.apply(state, move).operator is op:
+        if space.apply(state, move).operator is op and space.allows(state, move):
             return [*found, move]
     raise OperatorError(f"The steps end elsewhere than in the operator.\n  in: {op}")
 
@@ -226,11 +257,11 @@ def _as_move(step: Step, state: State, names: dict[Coord, Coord], space: Synthes
     renamed = tuple(coord.replace(names.get) for coord in step.consumes)
     if step.primitive == "reduce":
         wanted = step.yields[0].size
-        for move in candidates(space.spec, state):
-            if move.primitive == "reduce" and move.arg is wanted:
-                names[step.yields[0]] = move.inner[0]
-                return move
-        raise SpecError(f"The spec {space.spec.name} has no reduction of size {wanted}.")
+        move = next_reduction(space.spec, state, wanted)
+        if move is None:
+            raise SpecError(f"The spec {space.spec.name} has no reduction of size {wanted}.")
+        names[step.yields[0]] = move.inner[0]
+        return move
     if step.primitive == "contract":
         operands = tuple(sorted(renamed, key=lambda coord: coord.key))
         kept = {coord.replace(names.get) for coord in step.yields}

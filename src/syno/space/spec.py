@@ -160,17 +160,25 @@ class Spec:
         """Sizes that the low part of a merge may have: those offered, else the whole family."""
         return self._offered(self.blocks)
 
+    @cached_property
+    def stride_sizes(self) -> tuple[Size, ...]:
+        """Steps that a stride may have: every product of coefficients."""
+        return tuple(size for size in self._small() if self.is_legal(size))
+
     def _offered(self, texts: tuple[str, ...] | None) -> tuple[Size, ...]:
         sizes = self._monomials() if texts is None else [Size.parse(text) for text in texts]
         return tuple(size for size in sizes if self.is_legal(size))
 
     def _monomials(self) -> list[Size]:
         """Return every primary symbol over coefficients, and every product of coefficients."""
-        symbols = [Size.symbol(name) for name in self.coefficients]
-        powers = list(cartesian(*(range(limit + 1) for limit in self.coefficients.values())))
-        small = [product([s**p for s, p in zip(symbols, each, strict=True)]) for each in powers]
+        small = self._small()
         heads = [Size.symbol(name) for name in self.primaries]
         return sorted({*small, *(head / each for head in heads for each in small)})
+
+    def _small(self) -> list[Size]:
+        symbols = [Size.symbol(name) for name in self.coefficients]
+        powers = list(cartesian(*(range(limit + 1) for limit in self.coefficients.values())))
+        return [product([s**p for s, p in zip(symbols, each, strict=True)]) for each in powers]
 
     def digest(self) -> str:
         """Return a short fingerprint of everything in the spec, stable across processes."""
