@@ -196,16 +196,16 @@ def rejects(coord: Coord, seen: Collection[Coord] = (), offer: Offer = ANYTHING)
     """Return the exact rule that gives `coord` a simpler spelling, or None.
 
     `seen` holds the coordinates that index weights: a rule marked `unseen` is void where one of
-    them lies inside `coord`. A rule is void, too, where `offer` lacks what the simpler one needs.
+    them is a part of what it replaces. A rule is void, too, where `offer` lacks what the simpler
+    one needs.
     """
-    for rule, sizes in _matching(coord):
-        inside = set(coord.walk()) if rule.unseen else ()
-        if not any(each in inside for each in seen) and _is_offered(rule, coord, sizes, offer):
+    for rule, sizes, parts in _matching(coord):
+        if parts.isdisjoint(seen) and _is_offered(rule, coord, sizes, offer):
             return rule
     return None
 
 
-_Match = tuple[Rule, Mapping[str, Size]]
+_Match = tuple[Rule, Mapping[str, Size], frozenset[Coord]]
 _MATCHES: dict[Coord, tuple[_Match, ...]] = {}
 _PATTERNS: list[tuple[Rule, Coord]] = []
 
@@ -216,11 +216,22 @@ def _matching(coord: Coord) -> tuple[_Match, ...]:
     if coord not in _MATCHES:
         found: list[_Match] = []
         for rule, left in _PATTERNS:
+            coords: dict[Coord, Coord] = {}
             sizes: dict[str, Size] = {}
-            if _match(left, coord, {}, sizes):
-                found.append((rule, sizes))
+            if _match(left, coord, coords, sizes):
+                parts = _parts(left, coord, coords) if rule.unseen else frozenset[Coord]()
+                found.append((rule, sizes, parts))
         _MATCHES[coord] = tuple(found)
     return _MATCHES[coord]
+
+
+def _parts(left: Coord, coord: Coord, coords: Mapping[Coord, Coord]) -> frozenset[Coord]:
+    """Return the parts of `coord` that are gone in a simpler spelling, without its wholes.
+
+    Of `(i // B)*B + i % B`, the digits are parts; `i` is a whole, which remains.
+    """
+    wholes = [coords[leaf] for leaf in left.leaves() if leaf not in left.args]
+    return frozenset(coord.walk()).difference(*(whole.walk() for whole in wholes))
 
 
 def _is_offered(rule: Rule, coord: Coord, sizes: Mapping[str, Size], offer: Offer) -> bool:
