@@ -88,7 +88,8 @@ class MonteCarloTreeSearch:
             found = self.setting.space.result(path[-1])
             if found is None or found in self.seen:
                 self._close_upwards(path)
-                self._count(path, moves, 0.0)
+                # A repeated candidate has been counted; a dead end says that its way is poor.
+                self._count(path, moves, 0.0, weight=float(found is None))
                 continue
             self.seen.add(found)
             self.flights[found] = _Flight(path, moves)
