@@ -64,6 +64,35 @@ def test_epochs_may_be_fractions(digits: DataSplits, epochs: float, steps: int) 
     assert seen == [(step, steps) for step in range(1, steps + 1)]
 
 
+@pytest.mark.parametrize("steps", range(1, 9))
+def test_any_number_of_steps_has_a_schedule(digits: DataSplits, steps: int) -> None:
+    assert train(network(), digits, replace(RECIPE, epochs=steps / 16), seed=0).steps == steps
+
+
+def test_weights_of_any_dimension_train(digits: DataSplits) -> None:
+    class Five(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(10, 1, 8, 8, 1))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.einsum("ncij,ocijk->no", x, self.weight)
+
+    model = Five()
+    result = train(model, digits, RECIPE, seed=0)
+    assert result.validation_accuracy > 0.5
+
+
+def test_kernels_are_laid_out_with_channels_last(digits: DataSplits) -> None:
+    model = nn.Sequential(
+        nn.Conv2d(1, 8, 3), nn.Conv2d(8, 8, 3), nn.Flatten(), nn.Linear(8 * 16, 10)
+    )
+    train(model, digits, replace(RECIPE, epochs=0.1), seed=0)
+    kernel = model[1].weight
+    assert kernel.is_contiguous(memory_format=torch.channels_last)
+    assert not kernel.is_contiguous()
+
+
 def test_a_set_smaller_than_a_batch_is_one_batch(digits: DataSplits) -> None:
     recipe = replace(RECIPE, batch_size=5000)
     assert train(network(), digits, recipe, seed=0).steps == 2

@@ -97,6 +97,7 @@ def bench(
     from syno.evaluate.latency import compare, machine
     from syno.evaluate.models import info
     from syno.run.candidate import Task, build
+    from syno.run.quiet import quiet
 
     modes = _modes(mode)
     text, coefficients = _placed(model, operator, size)
@@ -108,7 +109,8 @@ def bench(
     with plain_progress(err, "timing") as step:
         for number, each in enumerate(modes):
             step(number, len(modes))
-            found = compare(original, changed, example, mode=each, threads=threads, rounds=rounds)
+            options = {"threads": threads, "rounds": rounds}
+            found = compare(original, changed, example, mode=each, alone=quiet, **options)
             rows[each] = found.to_dict()
             times = f"{found.original_ms:.3f}", f"{found.candidate_ms:.3f}", f"{found.ratio:.2f}x"
             table.add_row(each, *times, f"{found.ratio_low:.2f} to {found.ratio_high:.2f}")

@@ -152,11 +152,12 @@ def _channels_last(model: nn.Module) -> None:
 def _descent(model: nn.Module, recipe: Recipe, steps: int) -> Callable[[Tensor, Tensor], float]:
     """Return one step of the descent: it takes a batch, changes the model and returns the loss."""
     optimizer = _optimizer(model, recipe)
+    total = steps + 1
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer,
         recipe.learning_rate,
-        total_steps=steps + 1,
-        pct_start=recipe.warm_up,
+        total_steps=total,
+        pct_start=max(recipe.warm_up, 2 / total),  # torch divides by 0 where warm-up takes one step
         cycle_momentum=False,
     )
 

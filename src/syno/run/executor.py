@@ -15,20 +15,17 @@ import multiprocessing
 import os
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
-from syno.run import quiet
 from syno.run.settings import ProcessLimits
 from syno.search.outcome import Failed, Outcome, TimedOut, finite
 
@@ -69,8 +66,6 @@ class Executor:
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)  # a spawned worker reads them before it imports
         self._pools: list[ProcessPool | None] = [None] * workers
-        self._folder = tempfile.TemporaryDirectory(prefix="syno-")
-        quiet.share(str(Path(self._folder.name) / "quiet"))  # inherited by the workers
 
     def __enter__(self) -> Executor:
         return self
@@ -130,7 +125,6 @@ class Executor:
                     pool.join(_FAREWELL_SECONDS)
             self._stop(place)
         gc.collect()  # pebble's locks, now: at the end of the process some would be left behind
-        self._folder.cleanup()
 
     def _pool(self) -> ProcessPool:
         return ProcessPool(
