@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 
 from syno.ir.coord import Coord, output, reduce
 from syno.ir.grammar import Reader
@@ -42,10 +43,11 @@ class Rule:
 class Offer:
     """What a space offers, for rules that lead to an operator built with something else.
 
-    `legal` tells whether a size may stand in an operator; None offers everything.
+    `legal` tells whether a size may stand in an operator, by default one that is whole whatever its
+    symbols stand for; None offers everything.
     """
 
-    legal: Callable[[Size], bool] = lambda _size: True
+    legal: Callable[[Size], bool] = attrgetter("is_multiple")
     blocks: Collection[Size] | None = None
     reductions: Collection[Size] | None = None
     shifts: Collection[int] | None = None

@@ -226,7 +226,7 @@ class Distance:
         needed = max(-(-count // limits.outer), 2 if has_untied else 1)
         if needed <= weights:
             return needed
-        if has_untied and weights < 2:
+        if (has_untied and weights < 2) or not weights + limits.expands:
             return INFINITE
         left = count - weights * limits.outer
         others = limits.expands + splits + (0 if self.apart else budget.unfolds)
