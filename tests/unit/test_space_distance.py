@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 from exhaustive import explore, limited, overestimates
@@ -47,6 +46,12 @@ CASES: dict[str, tuple[Spec, tuple[str, ...]]] = {
     "two windows": (small("H H -> H H", of(steps=5, shifts=0), windowed=("H",)), ()),
     "places dropped": (small("H -> H H", of(expands=1)), ()),
     "places summed": (small("H H -> H", of()), ()),
+    "a dilated window": (
+        small("H -> H", of(steps=4, strides=1), windowed=("H",)),
+        ("even-window",),
+    ),
+    "a place strided to another": (small("H s*H -> H C", of(strides=1)), ("output-scale",)),
+    "nothing dropped": (small("H -> H", of(steps=4, outer=0)), ()),
     "a strided place": (small("H s*H -> H H", of(strides=1)), EVERYTHING),
     "a channel dropped": (small("H -> C H", of(expands=1)), ()),
     "a channel dropped, no taste": (small("H -> C H", of(expands=1)), EVERYTHING),
@@ -169,7 +174,8 @@ def test_budgets_bound_the_distance() -> None:
 def test_places_are_apart_only_where_nothing_moves_them() -> None:
     spec = named_spec("image")
     assert SynthesisSpace(spec)._apart
+    assert SynthesisSpace(limited(spec, strides=1))._apart
     for off in ("cut-position", "window-over-channels", "window-of-output"):
         assert not SynthesisSpace(spec, Taste.without([*spec.untasted, off]))._apart
-    for name in ("strides", "expands"):
-        assert not SynthesisSpace(replace(spec, limits=replace(spec.limits, **{name: 1})))._apart
+    assert not SynthesisSpace(limited(spec, expands=1))._apart
+    assert not SynthesisSpace(small("H s*H -> H C", of(strides=1)))._apart

@@ -220,10 +220,11 @@ class Distance:
         A reduction that no weight has seen takes two: one weight to tie it, another to keep it.
         What is too much for the contractions that are left is joined with something else first.
         """
-        limits, weights = self.spec.limits, budget.weights
+        limits = self.spec.limits
+        weights = budget.weights if limits.outer else 0
         if count == 0:
             return 0
-        needed = max(-(-count // limits.outer), 2 if has_untied else 1)
+        needed = max(-(-count // max(limits.outer, 1)), 2 if has_untied else 1)
         if needed <= weights:
             return needed
         if (has_untied and weights < 2) or not weights + limits.expands:

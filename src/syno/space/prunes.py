@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from syno.ir.coord import Coord
+from syno.ir.errors import SpecError
 from syno.space.spec import Spec
 from syno.space.state import Move, State
 
@@ -150,8 +151,11 @@ class Taste:
 
     @staticmethod
     def without(names: Iterable[str]) -> Taste:
-        """Return all prunes but those in `names`."""
+        """Return all prunes but those in `names`; SpecError for a name that no prune has."""
         off = set(names)
+        for name in sorted(off - {each.name for each in PRUNES}):
+            known = ", ".join(each.name for each in PRUNES)
+            raise SpecError(f"There is no prune called {name!r}; known are: {known}.")
         return Taste(tuple(each for each in PRUNES if each.name not in off))
 
     def but(self, name: str) -> Taste:
@@ -168,8 +172,9 @@ class Taste:
         return any(prune.name == name for prune in self.prunes)
 
     def allows_operand(self, spec: Spec, state: State, move: Move) -> bool:
-        """Tell whether a contraction may have the one operand of `move`, beside any others."""
-        return not any(each.by_operand and each.rejects(spec, state, move) for each in self.prunes)
+        """Tell whether a contraction may have the one operand of `move`; count where not."""
+        chosen = tuple(each for each in self.prunes if each.by_operand)
+        return self._first(chosen, spec, state, move) is None
 
     def would_allow(self, spec: Spec, state: State, move: Move) -> bool:
         """Tell whether no prune rejects `move`; nothing is counted."""
@@ -177,7 +182,12 @@ class Taste:
 
     def rejects(self, spec: Spec, state: State, move: Move) -> Prune | None:
         """Return the first prune that rejects `move`, and count it."""
-        for prune in self.prunes:
+        return self._first(self.prunes, spec, state, move)
+
+    def _first(
+        self, prunes: tuple[Prune, ...], spec: Spec, state: State, move: Move
+    ) -> Prune | None:
+        for prune in prunes:
             if prune.rejects(spec, state, move):
                 self.fired[prune.name] = self.fired.get(prune.name, 0) + 1
                 return prune

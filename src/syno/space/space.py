@@ -58,14 +58,18 @@ class SynthesisSpace:
     def _places_apart(self) -> Counter[Size]:
         """Return the places that stay what they are from the output to the input, by size.
 
-        Strides make another size of a place, and expands drop it: where a spec has them, a place is
-        a coordinate as any other.
+        Where a place can be expanded, or become another dimension of the input by a stride, it is a
+        coordinate as any other.
         """
-        limits = self.spec.limits
-        if not self.taste.keeps_places_apart or limits.strides or limits.expands:
+        spec = self.spec
+        kept = Counter(spec.input_sizes) & Counter(spec.output_sizes)
+        apart = Counter({size: count for size, count in kept.items() if size not in self.fixed})
+        strided = spec.limits.strides and any(
+            spec.is_small(whole / place) for whole in spec.input_sizes for place in apart
+        )
+        if not self.taste.keeps_places_apart or spec.limits.expands or strided:
             return Counter()
-        kept = Counter(self.spec.input_sizes) & Counter(self.spec.output_sizes)
-        return Counter({size: count for size, count in kept.items() if size not in self.fixed})
+        return apart
 
     def root(self) -> State:
         """Return the state before the first step: one iterator for each free output dimension."""
