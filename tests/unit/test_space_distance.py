@@ -98,11 +98,9 @@ def test_it_is_a_lower_bound_without_exact_rules(name: str) -> None:
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [name for name in CASES if name != "conv1d, four steps"])
 def test_it_is_a_lower_bound_one_step_deeper(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     spec, off = CASES[name]
-    if spec.name == "conv1d" and spec.limits.steps == 4:
-        pytest.skip("takes more memory than a test should")
     monkeypatch.setitem(CASES, name, (limited(spec, steps=spec.limits.steps + 1), off))
     check(name)
 
