@@ -186,7 +186,8 @@ def test_the_headline_is_the_fastest_that_held(full: tuple[str, dict[str, Any]])
     found = full[1]["headline"]
     assert found["number"] == 1
     assert plain(found["text"]).endswith(
-        "1.91 times as fast (quartiles 1.80 to 2.04), 1.44 times when both are compiled, at 94.80 "
+        "1.91 times as fast in plain PyTorch (quartiles 1.80 to 2.04), 1.44 times under "
+        "torch.compile, at 94.80 "
         "% validation accuracy against 95.20 %: -0.40 points, the mean of 2 fresh seeds."
     )
 
@@ -291,7 +292,8 @@ def test_importing_the_page_loads_no_torch() -> None:
 
 def row(**figures: Any) -> dict[str, Any]:
     base = {"number": 3, "accuracy": 0.94, "change": -1.2, "ratio": 1.5, "confirmed": None}
-    return {**base, "ratio_low": None, "ratio_high": None, "timed": {}, **figures}
+    plain = {"ratio_low": None, "ratio_high": None, "mode": "eager", "timed": {}}
+    return {**base, **plain, **figures}
 
 
 BASELINE = {"accuracy": 0.952, "flops": 10, "parameters": 10, "confirmed": None}
@@ -300,7 +302,7 @@ BASELINE = {"accuracy": 0.952, "flops": 10, "parameters": 10, "confirmed": None}
 def test_a_headline_without_confirmation_says_so() -> None:
     text = headline("net", BASELINE, [row(change=-0.5)])["text"]
     assert "not yet confirmed with fresh seeds" in text
-    assert text.startswith("Operator #3 makes net 1.50 times as fast, at 94.00 %")
+    assert text.startswith("Operator #3 makes net 1.50 times as fast in plain PyTorch, at 94.00 %")
 
 
 def test_a_headline_admits_that_nothing_came_close() -> None:
@@ -313,6 +315,23 @@ def test_fresh_seeds_outrank_the_lucky_one() -> None:
     sure = {"mean": 0.93, "original": 0.95, "change": -2.0, "count": 2}
     found = headline("net", BASELINE, [row(change=0.4, confirmed=sure), row(number=5, change=-0.9)])
     assert found["number"] == 5
+
+
+def test_the_mode_of_the_search_is_the_one_that_counts() -> None:
+    timed = {"eager": latency(1.1), "compile": latency(1.6, "compile")}
+    found = headline("net", BASELINE, [row(change=-0.5, mode="compile", timed=timed)])
+    assert found["ratio"] == 1.6
+    assert "1.60 times as fast under torch.compile" in found["text"]
+    assert "1.10 times in plain PyTorch" in found["text"]
+
+
+def test_exactly_one_point_is_within_one_point(tmp_path: Path) -> None:
+    assert 100 * (0.9412 - 0.9512) < -1  # as floats have it
+    study = begin(tmp_path / "s.db")
+    fill(study, [(TALL, scored(0.9412, 1.5))])
+    study.close()
+    found = write_report(tmp_path / "s.db", tmp_path / "page.html")
+    assert found["headline"]["text"].startswith("Operator #0 makes")
 
 
 def test_no_outcomes_are_no_outcomes() -> None:

@@ -12,6 +12,7 @@ from syno.run.ranking import summary
 from syno.run.study import Failed, Pruned, Record, Scored, Study, TimedOut
 
 Row = dict[str, Any]
+_UNDER = {"eager": "in plain PyTorch", "compile": "under torch.compile"}
 CLOSE_POINTS = 1.0  # what "almost the accuracy of the original" means: the design's margin
 
 
@@ -69,8 +70,11 @@ def headline(model: str, baseline: Row | None, rows: Sequence[Row]) -> dict[str,
 
 
 def speed(row: Mapping[str, Any]) -> float:
-    """Return how many times as fast: by the careful timing where there is one."""
-    found: float = row["timed"].get("eager", row)["ratio"]
+    """Return how many times as fast: by the careful timing where there is one.
+
+    It counts under the mode that the search timed candidates in.
+    """
+    found: float = row["timed"].get(row["mode"], row)["ratio"]
     return found
 
 
@@ -131,6 +135,7 @@ def _row(
         "ratio_low": latency.get("ratio_low"),
         "ratio_high": latency.get("ratio_high"),
         "latency": latency or None,
+        "mode": latency.get("mode", "eager"),
         "flops": outcome.flops,
         "flops_share": _share(outcome.flops, baseline, "flops"),
         "parameters": outcome.parameters,
@@ -163,7 +168,7 @@ def _spread(values: Sequence[float]) -> Row:
 
 
 def _points(value: float, original: float) -> float:
-    return 100 * (value - original)
+    return round(100 * (value - original), 6)  # exactly one point is one point
 
 
 def _share(value: int, baseline: Row | None, key: str) -> float | None:
@@ -172,12 +177,13 @@ def _share(value: int, baseline: Row | None, key: str) -> float | None:
 
 def _claim(row: Row, baseline: Row) -> str:
     """Return speed and accuracy of an operator with what each of them stands on."""
-    eager, compiled = row["timed"].get("eager", row), row["timed"].get("compile")
-    fast = f"{eager['ratio']:.2f} times as fast"
-    if eager["ratio_low"] is not None:
-        fast += f" (quartiles {eager['ratio_low']:.2f} to {eager['ratio_high']:.2f})"
-    if compiled:
-        fast += f", {compiled['ratio']:.2f} times when both are compiled"
+    mode, timed = row["mode"], row["timed"]
+    careful = timed.get(mode, row)
+    fast = f"{careful['ratio']:.2f} times as fast {_UNDER[mode]}"
+    if careful["ratio_low"] is not None:
+        fast += f" (quartiles {careful['ratio_low']:.2f} to {careful['ratio_high']:.2f})"
+    for other in timed.keys() - {mode}:
+        fast += f", {timed[other]['ratio']:.2f} times {_UNDER[other]}"
     sure = row["confirmed"]
     mine, other = row["accuracy"], baseline["accuracy"]
     if sure:

@@ -8,7 +8,7 @@ from syno.run.settings import FINALISTS
 from syno.run.study import Record, Study
 from syno.search.outcome import Scored
 
-_MARGIN = 0.01
+_MARGIN = 0.01 + 1e-9  # exactly one point is within one point
 
 
 def finalists(study: Study, count: int) -> list[Record]:
