@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -50,6 +51,7 @@ def evaluate(task: Task) -> Outcome:
     from syno.nn.substitution import count_parameters
 
     torch.set_num_threads(1)
+    _keep_locks_in_process()
     original = _original(task.model, task.seed)
     network, flops = build(task)
     extra: dict[str, Any] = {"seed": task.seed, "recipe": dict(task.recipe), **task.extra}
@@ -77,6 +79,19 @@ def evaluate(task: Task) -> Outcome:
     extra["training"] = asdict(result)
     parameters = count_parameters(network)
     return Scored(result.validation_accuracy, ratio, flops, parameters, extra)
+
+
+def _keep_locks_in_process() -> None:
+    """Give the progress bar of torch.compile a lock of this process alone.
+
+    Otherwise it makes a system-wide one, which nobody takes away when the worker ends: Python then
+    warns of it on the user's terminal.
+    """
+    from torch import hub
+
+    set_lock = getattr(getattr(hub, "tqdm", None), "set_lock", None)
+    if set_lock is not None:  # without tqdm, torch has a bar of its own that locks nothing
+        set_lock(threading.RLock())
 
 
 def data_for(model: str, data: str) -> DataSplits:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import gc
 import multiprocessing
 import os
 import signal
@@ -124,7 +123,6 @@ class Executor:
                 with contextlib.suppress(TimeoutError):
                     pool.join(_FAREWELL_SECONDS)
             self._stop(place)
-        gc.collect()  # pebble's locks, now: at the end of the process some would be left behind
 
     def _pool(self) -> ProcessPool:
         return ProcessPool(
