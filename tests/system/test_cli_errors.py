@@ -207,3 +207,25 @@ def test_the_script_is_the_module() -> None:
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == syno("nosuch").err
+
+
+@pytest.mark.parametrize(
+    ("formula", "sizes", "words"),
+    [
+        (
+            "y[n,o] = sum[c:C_in/g] x[n, c*g + o // (C_out/g)] * w1[o,c]",
+            ("N=1", "C_in=7", "C_out=8", "g=4"),
+            "C_in/g is 7/4",
+        ),
+        ("y[n,o] = sum[c:C_in] x[n,c] * w1[o,c] * w2[c]", (), "w1 absorbs w2"),
+    ],
+)
+def test_what_is_not_valid_is_shown_and_told(
+    formula: str, sizes: tuple[str, ...], words: str
+) -> None:
+    given = [word for size in sizes for word in ("-s", size)]
+    done = syno("show", formula, *given, "--json")
+    assert done.code == 2
+    assert words in done.err and "Traceback" not in done.err
+    assert "Steps" in done.out
+    assert done.json["valid"] is False

@@ -81,6 +81,7 @@ def kill(study: Path, trials: int, delay: float) -> Look:
     """Start the search, kill it (and none of its workers) after `delay`; return what is left."""
     with started(*command(study, trials)) as process:
         time.sleep(delay)
+        assert process.poll() is None, "it ended by itself: there was nothing to kill"
         process.send_signal(signal.SIGKILL)
         process.wait(timeout=30)
         assert until(lambda: not members(process.pid), 30), "workers outlived the search"
@@ -178,19 +179,20 @@ def test_five_kills_at_random_moments_lose_nothing(tmp_path: Path) -> None:
     def say(text: str) -> None:
         sys.stderr.write(text + "\n")
 
-    study, trials = tmp_path / "a.db", 24
+    study = tmp_path / "a.db"
     seed = int(os.environ.get("SYNO_TEST_SEED", time.time_ns() % 10_000))
     rng = random.Random(seed)
     say(f"seed {seed}")
     before = Look()
     for number in range(1, 6):
         delay = rng.uniform(1.0, 25.0)
-        after = kill(study, trials, delay)
+        after = kill(study, 10_000, delay)
         say(f"kill {number} after {delay:4.1f} s: {before} -> {after}")
         check_nothing_lost(before, after)
         assert after.abandoned <= before.abandoned + before.open
         assert after.open <= WORKERS
         before = after
+    trials = before.scored + 6
     finish(study, trials)
     after = look(study)
     say(f"finished: {after}")

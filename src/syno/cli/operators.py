@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from syno.cli.app import Json, Sizes, app, emit, err, out
+from syno.cli.app import BAD_INPUT, Json, Sizes, app, emit, err, out
 from syno.ir.errors import SizeError, SynoError
 from syno.ir.operator import Operator
 from syno.run.progress import plain_progress
@@ -118,7 +118,8 @@ def show(
 
     Output iterators n, o, c, h, w, t, d have the sizes N, C_out, C, H, W, T, D; others carry
     theirs, as in y[i:I], or come with a header line: '[N, C_in] -> [N, C_out]'. A known operator
-    brings sizes of its own; --size replaces them one by one.
+    brings sizes of its own; --size replaces them one by one. What is not valid, or does not fit the
+    sizes, is shown with its problems and ends with exit code 2.
     """
     from syno.report.explain import explain
 
@@ -127,6 +128,10 @@ def show(
         out.rule(title, align="left")
         out.print(text)
     emit(as_json, result)
+    if not result["valid"]:
+        out.file.flush()
+        err.print(f"error: The operator is not valid. {result['problems'][0]['message']}")
+        raise typer.Exit(BAD_INPUT)
 
 
 @app.command()
