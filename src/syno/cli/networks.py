@@ -30,7 +30,7 @@ def train(
     size: Sizes = None,
     epochs: Annotated[
         float | None,
-        typer.Option(help="Epochs; may be a fraction.", show_default="4 for digits, 1 for cifar10"),
+        typer.Option(help="Epochs; may be a fraction.", show_default="the recipe of the data"),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of weights, order and augmentation.")] = 0,
     test: Annotated[

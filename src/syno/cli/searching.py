@@ -45,7 +45,7 @@ def search(
         float | None,
         typer.Option(
             help="Epochs of training for each candidate; may be a fraction.",
-            show_default="4 for digits, 1 for cifar10",
+            show_default="the recipe of the data",
         ),
     ] = None,
     finalists: Annotated[
