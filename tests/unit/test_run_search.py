@@ -34,7 +34,7 @@ def settings(folder: Path, **changes: Any) -> SearchSettings:
         "trials": 3,
         "workers": 2,
         "finalists": 0,
-        "limits": ProcessLimits(4.0, 300),
+        "limits": ProcessLimits(12.0, 300),
     }
     return SearchSettings(**{**given, **changes})
 
@@ -73,7 +73,7 @@ def test_the_search_goes_on_whatever_candidates_do(
         "Scored": 3,
     }
     assert result["ended"] == "trials"
-    assert TimedOut(4.0) in [each.outcome for each in records(tmp_path)]
+    assert TimedOut(12.0) in [each.outcome for each in records(tmp_path)]
     told = [each.record for each in events if each.record is not None]
     assert sorted(told, key=lambda each: each.number) == records(tmp_path)
     assert all(each.seconds > 0 for each in told)
@@ -135,6 +135,7 @@ def test_a_baseline_that_fails_ends_the_search_in_words(tmp_path: Path) -> None:
         ({"trials": -1}, "--trials has to be"),
         ({"workers": 0}, "--workers has to be"),
         ({"batch": 0}, "--batch has to be"),
+        ({"mode": "fast"}, "--mode is eager or compile, not 'fast'"),
         ({"finalists": -1}, "--finalists has to be"),
         ({"limits": ProcessLimits(0, 1)}, "--limit-seconds has to be"),
         ({"limits": ProcessLimits(1, 0)}, "--limit-megabytes has to be"),
