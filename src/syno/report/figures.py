@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from syno.run.ranking import summary
+from syno.run.ranking import MARGIN, summary
 from syno.run.study import Failed, Pruned, Record, Scored, Study, TimedOut
 
 Row = dict[str, Any]
 _UNDER = {"eager": "in plain PyTorch", "compile": "under torch.compile"}
-CLOSE_POINTS = 1.0  # what "almost the accuracy of the original" means: the design's margin
+CLOSE_POINTS = 100 * MARGIN
 
 
 def collect(study: Study) -> dict[str, Any]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from syno.run.settings import FINALISTS
 from syno.run.study import Record, Study
 from syno.search.outcome import Scored
 
-_MARGIN = 0.01 + 1e-9  # exactly one point is within one point
+MARGIN = 0.01  # "almost the accuracy of the original", as a share of 1: the design's one point
+_ROUNDING = 1e-9  # exactly one point is within one point
 
 
 def finalists(study: Study, count: int) -> list[Record]:
@@ -19,7 +21,7 @@ def finalists(study: Study, count: int) -> list[Record]:
     """
     baseline = study.noted("baseline") or {"accuracy": 0.0}
     scored = [each for each in study.records() if isinstance(each.outcome, Scored)]
-    least = baseline["accuracy"] - _MARGIN
+    least = baseline["accuracy"] - MARGIN - _ROUNDING
     close = [each for each in scored if accuracy(each) >= least]
     rest = sorted((each for each in scored if each not in close), key=lambda each: -accuracy(each))
     found: list[Record] = []
@@ -68,20 +70,21 @@ def summary(study: Study) -> dict[str, Any]:
     for record in records:
         name = type(record.outcome).__name__.lower()
         kinds[name] = kinds.get(name, 0) + 1
-    front = [_row(study, record) for record in pareto_front(records)]
-    best = [_row(study, record) for record in finalists(study, FINALISTS)]
+    confirmed, timed = study.noted("confirmed") or {}, study.noted("timed") or {}
+    front = [_row(record, confirmed, timed) for record in pareto_front(records)]
+    best = [_row(record, confirmed, timed) for record in finalists(study, FINALISTS)]
     return {
         "identity": study.identity,
         "question": study.noted("question"),
         "baseline": study.noted("baseline"),
-        "baseline_confirmed": (study.noted("confirmed") or {}).get("baseline", {}),
+        "baseline_confirmed": confirmed.get("baseline", {}),
         "outcomes": kinds,
         "front": front,
         "finalists": best,
     }
 
 
-def _row(study: Study, record: Record) -> dict[str, Any]:
+def _row(record: Record, confirmed: Mapping[str, Any], timed: Mapping[str, Any]) -> dict[str, Any]:
     outcome = record.outcome
     assert isinstance(outcome, Scored)
     return {
@@ -91,9 +94,9 @@ def _row(study: Study, record: Record) -> dict[str, Any]:
         "ratio": outcome.ratio,
         "flops": outcome.flops,
         "parameters": outcome.parameters,
-        "confirmed": (study.noted("confirmed") or {}).get(record.operator, {}),
-        "timed": (study.noted("timed") or {}).get(record.operator, {}),
+        "confirmed": confirmed.get(record.operator, {}),
+        "timed": timed.get(record.operator, {}),
     }
 
 
-__all__ = ["accuracy", "finalists", "pareto_front", "ratio", "summary"]
+__all__ = ["MARGIN", "accuracy", "finalists", "pareto_front", "ratio", "summary"]
