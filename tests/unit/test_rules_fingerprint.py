@@ -1,19 +1,20 @@
-"""The fingerprint: blind to the names of weights and sums, and to nothing else."""
+"""The fingerprint: blind to labels and to the order of dimensions, and to nothing else."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 import pytest
+from near_misses import NEAR, OTHER, SIZES, orders, raw, reordered
 
 import syno
-from syno.ir.coord import Coord, output, reduce, shift, split
+from syno.ir.coord import output, reduce, shift, split
 from syno.ir.errors import SizeError
-from syno.ir.operator import Index, Operator
+from syno.ir.operator import Operator
 from syno.ir.size import Size
 from syno.rules import fingerprint as fingerprint_of
 from syno.rules import same_operator
@@ -22,121 +23,60 @@ from syno.zoo.named import NAMED
 fingerprints = sys.modules["syno.rules.fingerprint"]
 Fingerprint = Callable[[Operator, dict[str, int]], str]
 
-SIZES = {"C_in": 4, "C_out": 4, "C": 4, "H": 6, "W": 6, "T": 3, "R": 2, "g": 2, "k": 3, "s": 2}
-OTHER = {"C_in": 6, "C_out": 4, "C": 6, "H": 8, "W": 4, "T": 2, "R": 3, "g": 2, "k": 3, "s": 2}
-
-_LINE = "[C_in, H] -> [C_out, H]\ny[o,h] = "
-_DEEP = "[C, H] -> [C, H]\ny[c,h] = "
-_PLANE = "[H, W] -> [H, W]\ny[h,w] = "
-_ROWS = "[T, C_in] -> [T, C_out]\ny[t,o] = "
-_POOL = "[H] -> [H/s]\ny[h] = "
-NEAR: dict[str, tuple[str, str]] = {
-    "a tap moved": (
-        _LINE + "sum[c:C_in, a:k] x[c, h+a-k//2] * w1[o,c,a]",
-        _LINE + "sum[c:C_in, a:k] x[c, (h + 1)%H + a - k//2] * w1[o,c,a]",
+OPERATORS = tuple(dict.fromkeys(syno.parse(text) for pair in NEAR.values() for text in pair))
+# One operator, with the dimensions of x, y and the weights written in different orders.
+ORDERS: dict[str, tuple[str, ...]] = {
+    "a matrix product": (
+        "[T, C_in] -> [T, C_out]\ny[t,o] = sum[c:C_in] x[t,c] * w1[o,c]",
+        "[C_in, T] -> [T, C_out]\ny[t,o] = sum[c:C_in] x[c,t] * w1[o,c]",
+        "[T, C_in] -> [C_out, T]\ny[o,t] = sum[c:C_in] x[t,c] * w1[c,o]",
+        "[C_in, T] -> [C_out, T]\ny[o,t] = sum[c:C_in] x[c,t] * w1[c,o]",
     ),
-    "shift before or after the window": (
-        _LINE + "sum[c:C_in, a:k] x[c, (h + 1)%H + a - k//2] * w1[o,c,a]",
-        _LINE + "sum[c:C_in, a:k] x[c, (h + a - k//2 + 1)%H] * w1[o,c,a]",
+    "a window with a shift": (
+        "[C_in, H] -> [C_out, H]\ny[o,h] = sum[c:C_in, a:k] x[c, (h+a-k//2+1)%H] * w1[o,c,a]",
+        "[H, C_in] -> [H, C_out]\ny[h,o] = sum[c:C_in, a:k] x[(h+a-k//2+1)%H, c] * w1[a,o,c]",
+        "[H, C_in] -> [C_out, H]\ny[o,h] = sum[a:k, c:C_in] x[(h+a-k//2+1)%H, c] * w1[c,a,o]",
     ),
-    "shift forth or back": (
-        _LINE + "sum[c:C_in] x[c, (h + 1)%H] * w1[o,c]",
-        _LINE + "sum[c:C_in] x[c, (h - 1)%H] * w1[o,c]",
+    "a window over rows, with a weight for each channel": (
+        "[C, H, W] -> [C, H, W]\ny[c,h,w] = sum[a:k] x[c, h+a-k//2, w] * w1[c,a]",
+        "[H, W, C] -> [H, W, C]\ny[h,w,c] = sum[a:k] x[h+a-k//2, w, c] * w1[a,c]",
+        "[W, C, H] -> [C, H, W]\ny[c,h,w] = sum[a:k] x[w, c, h+a-k//2] * w1[c,a]",
+        "[C, H, W] -> [W, H, C]\ny[w,h,c] = sum[a:k] x[c, h+a-k//2, w] * w1[c,a]",
     ),
-    "the window of the other dimension": (
-        _PLANE + "sum[a:k] x[h+a-k//2, w] * w1[a]",
-        _PLANE + "sum[a:k] x[h, w+a-k//2] * w1[a]",
+    "channels that become places": (
+        "[C*s*s, H, W] -> [C, H*s, W*s]\ny[c,h,w] = x[c*s*s + (h%s)*s + w%s, h//s, w//s]",
+        "[W, H, C*s*s] -> [C, H*s, W*s]\ny[c,h,w] = x[w//s, h//s, c*s*s + (h%s)*s + w%s]",
+        "[C*s*s, H, W] -> [W*s, C, H*s]\ny[w,c,h] = x[c*s*s + (h%s)*s + w%s, h//s, w//s]",
     ),
-    "one window twice or two windows": (
-        _PLANE + "sum[a:k, b:k] x[h+a-k//2+b-k//2, w] * w1[a,b]",
-        _PLANE + "sum[a:k, b:k] x[h+a-k//2, w+b-k//2] * w1[a,b]",
+    "two weights on one rank": (
+        "[T, C_in] -> [T, C_out]\ny[t,o] = sum[c:C_in, r:R] x[t,c] * w1[o,r] * w2[c,r]",
+        "[C_in, T] -> [C_out, T]\ny[o,t] = sum[r:R, c:C_in] x[c,t] * w1[r,c] * w2[r,o]",
     ),
-    "a full window or a separable one": (
-        _PLANE + "sum[a:k, b:k] x[h+a-k//2, w+b-k//2] * w1[a,b]",
-        _PLANE + "sum[a:k, b:k] x[h+a-k//2, w+b-k//2] * w1[a] * w2[b]",
+    "two dimensions of one name, and one of another": (
+        "[H, C, H] -> [H, C, H]\ny[h,c,i] = sum[j:H] x[j,c,i] * w1[c,h,j]",
+        "[C, H, H] -> [H, C, H]\ny[h,c,i] = sum[j:H] x[c,j,i] * w1[j,h,c]",
+        "[H, C, H] -> [H, H, C]\ny[h,i,c] = sum[j:H] x[j,c,i] * w1[h,c,j]",
     ),
-    "a weighted window or a mean": (
-        _PLANE + "sum[a:k, b:k] x[h+a-k//2, w+b-k//2] * w1[a]",
-        _PLANE + "sum[a:k, b:k] x[h+a-k//2, w+b-k//2] * w1[b]",
-    ),
-    "dilated or dense": (
-        _LINE + "sum[c:C_in, a:k] x[c, h + s*a - (k*s)//2] * w1[o,c,a]",
-        _LINE + "sum[c:C_in, a:k] x[c, h+a-k//2] * w1[o,c,a]",
-    ),
-    "high or low digit": (
-        "[H] -> [H]\ny[h] = x[h] * w1[h//s]",
-        "[H] -> [H]\ny[h] = x[h] * w1[h%s]",
-    ),
-    "digits in their order or swapped": (
-        "[H] -> [H]\ny[h] = x[h] * w1[h]",
-        "[H] -> [H]\ny[h] = x[(h%s)*(H/s) + h//s] * w1[h]",
-    ),
-    "grouped or interleaved": (
-        _LINE + "sum[c:C_in/g] x[(o//(C_out/g))*(C_in/g) + c, h] * w1[o,c]",
-        _LINE + "sum[c:C_in/g] x[c*g + o//(C_out/g), h] * w1[o,c]",
-    ),
-    "groups of neighbours or of remainders": (
-        _LINE + "sum[c:C_in/g] x[(o//(C_out/g))*(C_in/g) + c, h] * w1[o,c]",
-        _LINE + "sum[c:C_in/g] x[(o%g)*(C_in/g) + c, h] * w1[o,c]",
-    ),
-    "grouped or dense": (
-        _LINE + "sum[c:C_in/g] x[(o//(C_out/g))*(C_in/g) + c, h] * w1[o,c]",
-        _LINE + "sum[c:C_in] x[c, h] * w1[o,c]",
-    ),
-    "depthwise or dense": (
-        _DEEP + "sum[a:k] x[c, h+a-k//2] * w1[c,a]",
-        _DEEP + "sum[d:C, a:k] x[d, h+a-k//2] * w1[c,d,a]",
-    ),
-    "a window for each channel or one for all": (
-        _DEEP + "sum[a:k] x[c, h+a-k//2] * w1[c,a]",
-        _DEEP + "sum[a:k] x[c, h+a-k//2] * w1[a]",
-    ),
-    "low rank or full": (
-        _ROWS + "sum[c:C_in, r:R] x[t,c] * w1[o,r] * w2[c,r]",
-        _ROWS + "sum[c:C_in] x[t,c] * w1[o,c]",
-    ),
-    "rank R or rank 1": (
-        _ROWS + "sum[c:C_in, r:R] x[t,c] * w1[o,r] * w2[c,r]",
-        _ROWS + "sum[c:C_in, r:R] x[t,c] * w1[o,r] * w2[c]",
-    ),
-    "rank R or rank s*R": (
-        _ROWS + "sum[c:C_in, r:R] x[t,c] * w1[o,r] * w2[c,r]",
-        _ROWS + "sum[c:C_in, r:s*R] x[t,c] * w1[o,r] * w2[c,r]",
-    ),
-    "one weight for all rows or one for each": (
-        _ROWS + "sum[c:C_in] x[t,c] * w1[o,c]",
-        _ROWS + "sum[c:C_in] x[t,c] * w1[t,o,c]",
-    ),
-    "the window of the first factor or of the second": (
-        _LINE + "sum[c:C_in, a:k] x[c, h+a-k//2] * w1[o,c] * w2[c,a]",
-        _LINE + "sum[c:C_in, a:k] x[c, h+a-k//2] * w1[o,a] * w2[c,a]",
-    ),
-    "blocks or every s-th place": (
-        _POOL + "sum[a:s] x[h*s + a] * w1[a]",
-        _POOL + "sum[a:s] x[a*(H/s) + h] * w1[a]",
-    ),
-    "a sum of blocks or a weighted one": (
-        _POOL + "sum[a:s] x[h*s + a] * w1[a]",
-        _POOL + "sum[a:s] x[h*s + a] * w1[h]",
-    ),
-    "the diagonal or the transpose": (
+}
+# Where two dimensions have one name, the first is the first: here x, or y, is transposed.
+TRANSPOSED: dict[str, tuple[str, str]] = {
+    "x, weighted": (
         "[H, H] -> [H, H]\ny[h,i] = x[h,i] * w1[h,i]",
         "[H, H] -> [H, H]\ny[h,i] = x[i,h] * w1[h,i]",
     ),
+    "x, without a weight": (
+        "[H, H] -> [H, H]\ny[h,i] = x[h,i]",
+        "[H, H] -> [H, H]\ny[h,i] = x[i,h]",
+    ),
+    "y, after a product": (
+        "[H, H] -> [H, H]\ny[h,i] = sum[j:H] x[j,i] * w1[h,j]",
+        "[H, H] -> [H, H]\ny[i,h] = sum[j:H] x[j,i] * w1[h,j]",
+    ),
+    "x, beside a dimension of another name": (
+        "[H, C, H] -> [H, C, H]\ny[h,c,i] = sum[j:H] x[j,c,i] * w1[c,h,j]",
+        "[H, C, H] -> [H, C, H]\ny[h,c,i] = sum[j:H] x[i,c,j] * w1[c,h,j]",
+    ),
 }
-
-
-def raw(
-    op: Operator, weights: Iterable[Index], rename: dict[Coord, Coord] | None = None
-) -> Operator:
-    """Return `op` with weights as given: `Operator.build` would bring them into one form."""
-    table = rename or {}
-    made = object.__new__(Operator)
-    made.input, made.output, made.outputs, made.text = op.input, op.output, op.outputs, "raw"
-    made.data = tuple(coord.replace(table.get) for coord in op.data)
-    made.weights = tuple(tuple(c.replace(table.get) for c in index) for index in weights)
-    made.reductions = tuple(table.get(leaf, leaf) for leaf in op.reductions)[::-1]
-    return made
 
 
 def relabelled(op: Operator) -> list[Operator]:
@@ -151,6 +91,14 @@ def relabelled(op: Operator) -> list[Operator]:
     return [raw(op, op.weights, names), *(raw(op, weights) for weights in every)]
 
 
+def rewritten(op: Operator) -> list[Operator]:
+    """Return `op` with the dimensions of x, of y and of both in the order farthest from its own."""
+    last_in, last_out = orders(op.input)[-1], orders(op.output)[-1]
+    plain_in, plain_out = range(len(op.input)), range(len(op.output))
+    pairs = ((last_in, plain_out), (plain_in, last_out), (last_in, last_out))
+    return [reordered(op, *pair) for pair in pairs]
+
+
 def tells_apart(fingerprint: Fingerprint) -> None:
     for name, texts in NEAR.items():
         one, two = (syno.parse(text) for text in texts)
@@ -159,10 +107,20 @@ def tells_apart(fingerprint: Fingerprint) -> None:
 
 
 def is_blind_to_labels(fingerprint: Fingerprint) -> None:
-    for texts in NEAR.values():
-        for op in map(syno.parse, texts):
-            for other in relabelled(op):
-                assert fingerprint(op, SIZES) == fingerprint(other, SIZES), f"{op}\n{other.weights}"
+    sees_nothing_of(relabelled, fingerprint)
+
+
+def is_blind_to_order(fingerprint: Fingerprint) -> None:
+    sees_nothing_of(rewritten, fingerprint)
+
+
+def sees_nothing_of(
+    spellings: Callable[[Operator], list[Operator]], fingerprint: Fingerprint
+) -> None:
+    for op in OPERATORS:
+        found = fingerprint(op, SIZES)
+        for other in spellings(op):
+            assert fingerprint(other, SIZES) == found, f"{op}\n{other.data}\n{other.weights}"
 
 
 @pytest.mark.parametrize("name", NEAR)
@@ -173,21 +131,55 @@ def test_near_misses_are_told_apart(name: str) -> None:
     assert not same_operator(one, two, [SIZES])
 
 
+def test_no_pair_stands_twice() -> None:
+    pairs = {frozenset(map(syno.parse, texts)) for texts in NEAR.values()}
+    assert len(pairs) == len(NEAR) >= 40
+
+
 def test_labels_are_not_seen() -> None:
     is_blind_to_labels(fingerprint_of)
 
 
+def test_entries_of_weights_are_not_seen_in_any_order() -> None:
+    random = np.random.default_rng(0)
+    for op in OPERATORS:
+        inside, out, read, places = fingerprints.terms(op, SIZES)
+        products = (fingerprints.mix(out) * fingerprints.mix(read + np.uint64(1 << 40)))[inside]
+        plain = [place[inside].astype(np.int64) for place in places]
+        mixed = [random.permutation(int(place.max()) + 1)[place] for place in plain][::-1]
+        assert fingerprints._form(products, mixed) == fingerprints._form(products, plain), op
+
+
+@pytest.mark.parametrize("name", ORDERS)
+@pytest.mark.parametrize("sizes", [SIZES, OTHER])
+def test_the_order_of_dimensions_is_not_seen(name: str, sizes: dict[str, int]) -> None:
+    ops = [syno.parse(text) for text in ORDERS[name]]
+    assert len(set(ops)) == len(ops)  # the text does see it
+    assert len({fingerprint_of(op, sizes) for op in ops}) == 1
+
+
+def test_no_operator_shows_the_order_of_its_dimensions() -> None:
+    is_blind_to_order(fingerprint_of)
+
+
+@pytest.mark.parametrize("name", TRANSPOSED)
+@pytest.mark.parametrize("sizes", [SIZES, OTHER])
+def test_the_order_of_dimensions_of_one_name_is_seen(name: str, sizes: dict[str, int]) -> None:
+    one, two = (syno.parse(text) for text in TRANSPOSED[name])
+    assert fingerprint_of(one, sizes) != fingerprint_of(two, sizes)
+
+
 def test_the_same_operator_in_two_spellings() -> None:
+    line, plane = "[C_in, H] -> [C_out, H]\ny[o,h] = ", "[H, W] -> [H, W]\ny[h,w] = "
     texts = (
-        _LINE + "sum[c:C_in/g] x[(o//(C_out/g))*(C_in/g) + c, h] * w1[o,c]",
-        _LINE
-        + "sum[c:C_in/g] x[(o//(C_out/g))*(C_in/g) + c, h] * w1[o//(C_out/g), o%(C_out/g), c]",
+        line + "sum[c:C_in/g] x[(o//(C_out/g))*(C_in/g) + c, h] * w1[o,c]",
+        line + "sum[c:C_in/g] x[(o//(C_out/g))*(C_in/g) + c, h] * w1[o//(C_out/g), o%(C_out/g), c]",
     )
     assert same_operator(*map(syno.parse, texts), [SIZES, OTHER])
     mirrored = raw(
-        syno.parse(_PLANE + "sum[a:k] x[h+a-k//2, w] * w1[a]"), [(shift(reduce(0, K), 2),)]
+        syno.parse(plane + "sum[a:k] x[h+a-k//2, w] * w1[a]"), [(shift(reduce(0, K), 2),)]
     )
-    assert same_operator(mirrored, syno.parse(_PLANE + "sum[b:k] x[h+b-k//2, w] * w1[b]"), [SIZES])
+    assert same_operator(mirrored, syno.parse(plane + "sum[b:k] x[h+b-k//2, w] * w1[b]"), [SIZES])
 
 
 K = Size.symbol("k")
@@ -214,7 +206,7 @@ def test_a_fingerprint_of_the_text_is_found_out() -> None:
 def test_a_fingerprint_of_coefficients_alone_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     tells_apart(fingerprint_of)
     monkeypatch.setattr(fingerprints, "_refined", lambda values, *_: np.sort(values).tobytes())
-    with pytest.raises(AssertionError, match="rank R or rank 1"):
+    with pytest.raises(AssertionError, match="the window of the first factor or of the second"):
         tells_apart(fingerprint_of)
 
 
@@ -222,6 +214,24 @@ def test_a_fingerprint_that_sees_order_is_found_out(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(fingerprints, "_refined", lambda values, *_: values.tobytes())
     with pytest.raises(AssertionError):
         is_blind_to_labels(fingerprint_of)
+
+
+def test_a_fingerprint_of_dimensions_as_written_is_found_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fingerprints, "_dimensions", lambda sizes: [*map(str, range(len(sizes)))])
+    is_blind_to_labels(fingerprint_of)
+    with pytest.raises(AssertionError):
+        is_blind_to_order(fingerprint_of)
+
+
+def test_a_fingerprint_without_an_order_in_one_name_is_found_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fingerprints, "_dimensions", lambda sizes: [*map(str, sizes)])
+    is_blind_to_order(fingerprint_of)
+    with pytest.raises(AssertionError, match="the diagonal or the transpose"):
+        tells_apart(fingerprint_of)
 
 
 def test_named_operators_of_one_shape_are_told_apart() -> None:
