@@ -10,7 +10,7 @@ from syno.ir.steps import Step, steps
 from syno.space.spec import Limits, Spec
 from syno.zoo.named import NAMED
 
-_IMAGE = {"N": 1, "C_in": 8, "C_out": 16, "C": 8, "H": 16, "W": 12, "k": 3, "s": 2, "g": 4}
+_IMAGE = {"N": 1, "C_in": 8, "C_out": 16, "C": 8, "H": 16, "W": 14, "k": 3, "s": 2, "g": 4}
 _PAPER = {"N": 1, "C_in": 8, "C_out": 16, "H": 8, "W": 12, "k": 3, "G": 4, "R": 2}
 _ROWS = {"T": 5, "C_in": 8, "C_out": 12, "R": 2}
 
@@ -75,7 +75,10 @@ FITTING: Mapping[str, Fitting] = {
         _IMAGE,
         _PLANE,
         ("H", "W"),
-        untasted={"weight-on-position": "a channel that stays where it is looks like a place"},
+        untasted={
+            "weight-on-position": "a channel that stays where it is looks like a place",
+            "contraction-without-outer": "a channel has a filter of its own and stays",
+        },
     ),
     "pointwise-convolution": Fitting(_IMAGE, _PLANE),
     "dilated-convolution": Fitting(
@@ -84,7 +87,12 @@ FITTING: Mapping[str, Fitting] = {
         ("H", "W"),
         untasted={"even-window": "k places, every second of them, span an even number"},
     ),
-    "separable-convolution": Fitting(_IMAGE, _PLANE, ("H", "W")),
+    "separable-convolution": Fitting(
+        _IMAGE,
+        _PLANE,
+        ("H", "W"),
+        untasted={"contraction-without-outer": "the filters of the channels drop none of them"},
+    ),
     "average-pooling": Fitting(
         _IMAGE, {"s": 1}, untasted={"unweighted-sum": "a mean is a sum that no weight sees"}
     ),

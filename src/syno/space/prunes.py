@@ -1,14 +1,28 @@
-"""Prunes: taste, never called canonical. Each has a name, a reason, a switch and a counter."""
+"""Prunes: taste, never called canonical. Each has a name, a reason, a switch and a counter.
+
+Those with a number reproduce the published search: Zhuo, Su, Zhao, Gao, "Syno", ASPLOS 2025 (arXiv
+2410.23745), options of its search for ResNet-18. How often a primitive is used, and how many steps,
+weights and parameters there may be, are no taste but `Limits` of the spec.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cache, lru_cache
 
 from syno.ir.coord import Coord
 from syno.ir.errors import SpecError
+from syno.ir.operator import Index
+from syno.ir.size import product
 from syno.space.spec import Spec
 from syno.space.state import Move, State
+
+WIDEST_WINDOW = 30
+DIMENSION_PER_WINDOW = 2.3
+STRONGEST_POOLING = 8
+LONGEST_CHAIN = 6
+LARGEST_OUTER = 2048
 
 
 @dataclass(frozen=True)
@@ -27,7 +41,35 @@ class Prune:
 
 def is_place(spec: Spec, coord: Coord) -> bool:
     """Tell whether the coordinate moves over a dimension that keeps its place (H, W, T)."""
-    return any(leaf.op == "output" and leaf.size in spec.kept_sizes for leaf in coord.leaves())
+    return any(leaf.op == "output" and leaf.size in spec.kept_sizes for leaf in _leaves(coord))
+
+
+@cache
+def _leaves(coord: Coord) -> Index:
+    return coord.leaves()
+
+
+@cache
+def _sums(coord: Coord) -> frozenset[Coord]:
+    return frozenset(leaf for leaf in _leaves(coord) if leaf.op == "reduce")
+
+
+@cache
+def _chain(coord: Coord) -> int:
+    """Return the number of primitives on the longest path from `coord` to an iterator."""
+    return 1 + max(map(_chain, coord.args)) if coord.args else 0
+
+
+@lru_cache(maxsize=4096)  # few sets of weights are in use at a time, many in a whole search
+def _weighted(weights: frozenset[Index]) -> frozenset[Coord]:
+    """Return the sums that one of `weights` sees."""
+    return frozenset(leaf for index in weights for coord in index for leaf in _sums(coord))
+
+
+def _exceeds(spec: Spec, coords: Iterable[Coord], most: int) -> bool:
+    """Tell whether the product of the sizes of `coords` is above `most` under some binding."""
+    values = spec.values(product([coord.size for coord in coords]))
+    return values is None or max(values) > most
 
 
 def _weight_on_position(spec: Spec, _state: State, move: Move) -> bool:
@@ -36,7 +78,7 @@ def _weight_on_position(spec: Spec, _state: State, move: Move) -> bool:
 
 def _output_scale(_spec: Spec, _state: State, move: Move) -> bool:
     return move.primitive == "contract" and all(
-        leaf.op == "output" for coord in move.operands for leaf in coord.leaves()
+        leaf.op == "output" for coord in move.operands for leaf in _leaves(coord)
     )
 
 
@@ -44,9 +86,9 @@ def _wide_window(spec: Spec, _state: State, move: Move) -> bool:
     if move.primitive != "unfold":
         return False
     base, window = (spec.values(each.size) for each in move.operands)
-    return (
-        base is None or window is None or any(2 * w > b for b, w in zip(base, window, strict=True))
-    )
+    if base is None or window is None or max(window) > WIDEST_WINDOW:
+        return True
+    return any(b < DIMENSION_PER_WINDOW * w for b, w in zip(base, window, strict=True))
 
 
 def _even_window(spec: Spec, _state: State, move: Move) -> bool:
@@ -62,7 +104,7 @@ def _window_over_channels(spec: Spec, _state: State, move: Move) -> bool:
 
 def _window_moves(spec: Spec, _state: State, move: Move) -> bool:
     return move.primitive == "unfold" and any(
-        leaf.op == "output" for leaf in move.operands[1].leaves()
+        leaf.op == "output" for leaf in _leaves(move.operands[1])
     )
 
 
@@ -87,9 +129,39 @@ def _split_beyond_input(spec: Spec, _state: State, move: Move) -> bool:
 def _unweighted_sum(_spec: Spec, state: State, move: Move) -> bool:
     if move.primitive in ("reduce", "contract"):
         return False
-    seen = {leaf for index in state.weights for coord in index for leaf in coord.leaves()}
-    leaves = (leaf for coord in move.operands for leaf in coord.leaves())
-    return any(leaf.op == "reduce" and leaf not in seen for leaf in leaves)
+    seen = _weighted(state.weights)
+    return any(not _sums(coord) <= seen for coord in move.operands)
+
+
+def _strong_pooling(spec: Spec, state: State, move: Move) -> bool:
+    """A sum counts once it is part of something else, or of a finished operator."""
+    if move.primitive in ("reduce", "contract", "expand"):
+        return False
+    built = () if move.primitive == "finish" else (c for c in state.coords if c.args)
+    sums = {leaf for coord in (*move.operands, *built) for leaf in _sums(coord)}
+    lost = sums - _weighted(state.weights)
+    return bool(lost) and _exceeds(spec, lost, STRONGEST_POOLING)
+
+
+def _long_chain(_spec: Spec, _state: State, move: Move) -> bool:
+    if move.primitive in ("reduce", "contract", "expand", "finish"):
+        return False
+    return any(_chain(coord) >= LONGEST_CHAIN for coord in move.operands)
+
+
+def _without_outer(_spec: Spec, _state: State, move: Move) -> bool:
+    return move.primitive == "contract" and len(move.inner) == len(move.operands)
+
+
+def _without_inner(_spec: Spec, _state: State, move: Move) -> bool:
+    return move.primitive == "contract" and not move.inner
+
+
+def _large_outer(spec: Spec, _state: State, move: Move) -> bool:
+    if move.primitive != "contract":
+        return False
+    outer = [coord for coord in move.operands if coord not in move.inner]
+    return bool(outer) and _exceeds(spec, outer, LARGEST_OUTER)
 
 
 def _cut_position(spec: Spec, _state: State, move: Move) -> bool:
@@ -109,7 +181,10 @@ PRUNES: tuple[Prune, ...] = (
         _output_scale,
     ),
     Prune(
-        "wide-window", "a window wider than half of its dimension mostly reads zeros", _wide_window
+        "wide-window",
+        f"a window wider than {WIDEST_WINDOW}, or that does not fit {DIMENSION_PER_WINDOW} times "
+        "into its dimension, mostly reads zeros",
+        _wide_window,
     ),
     Prune("even-window", "an even window is off centre and moves the image", _even_window),
     Prune("window-over-channels", "the order of channels means nothing", _window_over_channels),
@@ -131,6 +206,31 @@ PRUNES: tuple[Prune, ...] = (
         _unweighted_sum,
     ),
     Prune("cut-position", "blocks of places break neighbourhoods apart", _cut_position),
+    Prune(
+        "strong-pooling",
+        f"sums over more than {STRONGEST_POOLING} terms that no weight sees leave too little",
+        _strong_pooling,
+    ),
+    Prune(
+        "long-chain",
+        f"more than {LONGEST_CHAIN} primitives one upon another scramble a coordinate",
+        _long_chain,
+    ),
+    Prune(
+        "contraction-without-outer",
+        "a weight that drops no coordinate makes no new one: it only scales the data",
+        _without_outer,
+    ),
+    Prune(
+        "contraction-without-inner",
+        "a weight that keeps no coordinate sums nothing: it only repeats the data",
+        _without_inner,
+    ),
+    Prune(
+        "large-outer-product",
+        f"more than {LARGEST_OUTER:,} results of one weight for each value are too many",
+        _large_outer,
+    ),
 )
 
 _APART = {  # what keeps a place its own dimension for good
