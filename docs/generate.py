@@ -1,7 +1,11 @@
-"""Writes docs/reference/language.md from the tables of the code: `python docs/generate.py`."""
+"""Writes docs/reference/language.md from the tables of the code, and the table of certificates.
+
+Run: python docs/generate.py
+"""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,6 +19,9 @@ from syno.space.prunes import PRUNES
 from syno.space.specs import named_spec, spec_names
 from syno.zoo.named import NAMED
 
+FORMS = Path(__file__).parent / "explanation" / "canonical-forms.md"
+CERTIFICATES = Path(__file__).parent / "results" / "certificates" / "certificates.json"
+BEGIN, END = "<!-- certificates -->\n", "<!-- end of certificates -->\n"
 PAGE = Path(__file__).parent / "reference" / "language.md"
 
 HEAD = """\
@@ -28,11 +35,12 @@ EXPLAINED = {
     "Primitives": "Operators are built from the output to the input: a primitive consumes current "
     "coordinates and yields the coordinates below them. Source: `ir/primitives.py`.",
     "Checks": "A complete operator has to pass these. Source: `ir/verify.py`.",
-    "Exact rules": "A step that makes the left side is not taken, because an equal operator is "
-    "reached without it. Source: `rules/table.py`. A rule that is *built in* is applied as "
-    "coordinates are made, so that its left side never exists; *unseen* ones hold where no weight "
-    "has seen a part of the left side. Where the right side is empty, the reason is an argument "
-    "about sums and weights.",
+    "Exact rules": "The left side may be written as the right side, which is how states and "
+    "operators are kept. Source: `rules/table.py`; what they are for, how they are proved and what "
+    "they are worth is told in [canonical forms](../explanation/canonical-forms.md). Symbols stand "
+    "for sizes above 1; d, e and f are distances of shifts. A rule that is *built in* is applied "
+    "as coordinates are made, so that its left side never exists. Names that begin with r are "
+    "summed; *weights see* says when a rule about sums holds.",
     "Prunes": "Taste: operators thought not worth trying. Source: `space/prunes.py`; any of them "
     "can be switched off with `Taste.without`.",
     "Specs": "Small questions for `syno enumerate`. Source: `space/specs.py`.",
@@ -54,7 +62,9 @@ def page() -> str:
             ),
         ),
         "Checks": _table(("check", "rule"), ((_code([c.name]), c.rule) for c in CHECKS)),
-        "Exact rules": _table(("rule", "left side", "right side", "why", ""), map(_rule, RULES)),
+        "Exact rules": _table(
+            ("rule", "left side", "right side", "where", "weights see", "why"), map(_rule, RULES)
+        ),
         "Prunes": _table(("prune", "reason"), ((_code([p.name]), p.reason) for p in PRUNES)),
         "Specs": _table(("spec", "input", "output", "steps at most"), map(_spec, spec_names())),
         "Strategies": _table(
@@ -79,9 +89,16 @@ def _code(texts: Iterable[str]) -> str:
 
 
 def _rule(rule: Rule) -> tuple[str, ...]:
-    marks = [name for name, on in (("built in", rule.built_in), ("unseen", rule.unseen)) if on]
-    sides = _code([rule.before]), _code([rule.after]) if rule.after else ""
-    return rule.name, *sides, rule.reason, ", ".join(marks)
+    where = [_code([text]) for text in (_sizes(rule), rule.condition) if text]
+    where += [_code([f"{name} = {text}"]) for name, text in rule.where.items()]
+    where += [f"beside {_code([rule.beside])}"] if rule.beside else []
+    where += ["built in"] if rule.built_in else []
+    sides = _code([rule.before]), _code([rule.after])
+    return rule.name, *sides, "; ".join(where), rule.seen, rule.reason
+
+
+def _sizes(rule: Rule) -> str:
+    return ", ".join(f"{name}:{size}" for name, size in rule.iterators.items())
 
 
 def _spec(name: str) -> tuple[str, ...]:
@@ -101,7 +118,50 @@ def _named() -> str:
     return "\n".join(parts)
 
 
+def forms() -> str:
+    """Return the page about canonical forms with the certificates as they are kept."""
+    found = json.loads(CERTIFICATES.read_text(encoding="utf-8"))
+    head = ("spec", "depth", "raw", "classes", "canonical", "by rules", "lost", "redundant")
+    rows = [
+        (
+            _code([row["spec"]]),
+            *(f"{row[key]:,}" for key in _FIGURES),
+            f"{row['raw_operators'] / row['canonical_operators']:.2f}",
+            f"{row['raw_states'] / row['canonical_states']:.2f}",
+            f"{row['raw_sequences']:,}",
+        )
+        for row in found["certificates"]
+    ]
+    made = _table((*head, "raw/canonical", "states raw/canonical", "sequences"), rows)
+    pruned = _table(
+        ("spec", "depth", "operators", "classes"),
+        (
+            (_code([row["spec"]]), *(f"{row[key]:,}" for key in ("depth", "operators", "classes")))
+            for row in found["with_prunes"]
+        ),
+    )
+    text = (
+        f"\n{made}\nMeasured {found['date']} with Python {found['python']} by "
+        "`python bench/certificates.py`. With the default prunes on, which is what a search sees, "
+        f"the rules alone leave:\n\n{pruned}\n"
+    )
+    page = FORMS.read_text(encoding="utf-8")
+    before, after = page.split(BEGIN)[0], page.split(END)[1]
+    return before + BEGIN + text + END + after
+
+
+_FIGURES = (
+    "depth",
+    "raw_operators",
+    "classes",
+    "canonical_operators",
+    "redundant_by_rules",
+    "lost",
+    "redundant",
+)
+
 if __name__ == "__main__":
     PAGE.parent.mkdir(exist_ok=True)
     PAGE.write_text(page(), encoding="utf-8")
-    print(f"wrote {PAGE.name}")
+    FORMS.write_text(forms(), encoding="utf-8")
+    print(f"wrote {PAGE.name} and {FORMS.name}")

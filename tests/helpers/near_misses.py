@@ -123,6 +123,16 @@ NEAR: dict[str, tuple[str, str]] = {
         _ROWS + "sum[c:C_in, r:R] x[t,c] * w1[o,r] * w2[c,r]",
         _ROWS + "sum[c:C_in] x[t,c] * w1[o] * w2[c]",
     ),
+    "four weights in a ring or in two pairs": (
+        (
+            "[T, C_in, H] -> [T, C_out, H]\ny[t,o,h] = sum[c:C_in, r:R, q:R, p:R, m:R] "
+            "x[t,c,h] * w1[o,r,q] * w2[c,q,p] * w3[t,p,m] * w4[h,m,r]"
+        ),
+        (
+            "[T, C_in, H] -> [T, C_out, H]\ny[t,o,h] = sum[c:C_in, r:R, q:R, p:R, m:R] "
+            "x[t,c,h] * w1[o,r,q] * w2[c,r,q] * w3[t,p,m] * w4[h,p,m]"
+        ),
+    ),
     "rank R or rank s*R": (
         _ROWS + "sum[c:C_in, r:R] x[t,c] * w1[o,r] * w2[c,r]",
         _ROWS + "sum[c:C_in, r:s*R] x[t,c] * w1[o,r] * w2[c,r]",

@@ -11,7 +11,7 @@ import optuna
 import pytest
 
 from syno.cli import app
-from syno.cli.app import BAD_INPUT, BROKEN_PIPE, INTERRUPTED
+from syno.cli.app import BAD_INPUT, BROKEN_PIPE, INTERRUPTED, NOT_EXACT
 from syno.run.ranking import summary
 from syno.run.study import STUDY_NAME, open_study
 from syno.search.outcome import Failed, Outcome, Pruned, Scored, TimedOut, kind_of
@@ -23,6 +23,8 @@ STUDY = ROOT / "docs" / "reference" / "study.md"
 LINEAR = "y[n,o] = sum[c:C_in] x[n,c] * w1[o,c]"
 SIZES = ["-s", "N=2", "-s", "C_in=4", "-s", "C_out=3"]
 RUNS = {
+    "certify": ["--spec", "pool1d", "--depth", "2", "--processes", "1"],
+    "prunes": ["--spec", "linear", "--rollouts", "2"],
     "enumerate": ["--spec", "linear", "--depth", "2"],
     "show": [LINEAR, *SIZES],
     "train": ["--epochs", "0.05", "--test"],
@@ -89,7 +91,7 @@ def test_a_search_has_the_keys_of_the_page(study_file: Path) -> None:
 
 def test_exit_codes_are_those_of_the_page() -> None:
     codes = {int(code) for code in table(COMMANDS, "Exit codes")}
-    assert codes == {0, BAD_INPUT, INTERRUPTED, BROKEN_PIPE}
+    assert codes == {0, NOT_EXACT, BAD_INPUT, INTERRUPTED, BROKEN_PIPE}
 
 
 def test_a_study_has_the_attributes_of_the_page(study_file: Path) -> None:

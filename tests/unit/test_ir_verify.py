@@ -28,6 +28,16 @@ PLANTED = [
     ("reductions", "reaches neither", "[H] -> [H]\ny[h] = sum[r:R] x[h] * w1[h,r]"),
     ("reductions", "reaches neither", "[H] -> [H]\ny[h] = sum[r:4] x[h] * w1[h,r//2] * w2[h,r%2]"),
     ("reductions", "g % 2 reaches neither", "[H,2]->[H]\ny[h] = sum[r:4] x[h,r//2] * w1[h,r%2]"),
+    (
+        "reductions",
+        "r // 2 reaches neither",
+        "[C]->[N]\ny[n] = sum[c:C, r:4] x[c] * w1[c,r%2] * w2[n+r//2-1,r%2]",
+    ),
+    (
+        "constant",
+        "always has the same value",
+        "[s*H]->[H]\ny[h] = sum[a:k] x[((s*s)*h)//s + a - k//2] * w1[a, ((s*s)*h)%s]",
+    ),
     ("repetition", "repeats along it", "[H] -> [H, W]\ny[h,w] = x[h]"),
     ("repetition", "with w % s: .* repeats", "[H,W/s]->[H,W]\ny[h,w] = x[h, w // s]"),
     ("repetition", "repeats along it", "[] -> [H]\ny[h] = x[]"),
@@ -80,6 +90,7 @@ def test_without_a_check_its_problem_is_overlooked(
         "weights": "[H]->[H]\ny[h]=sum[r:2,q:3,p:4]x[h]*w1[r,q]*w2[q,p]*w3[p,r]",
         "absorbed": "[H] -> [H]\ny[h] = x[h] * w1[h] * w2[h // s]",
         "influence": "[s*H] -> [H]\ny[h] = x[s*h]",
+        "constant": "[s*H]->[H]\ny[h] = sum[a:k] x[((s*s)*h)//s + a - k//2] * w1[a, ((s*s)*h)%s]",
     }[name]
     assert text in {each for planted, _, each in PLANTED if planted == name}
     assert verify(syno.parse(text), [SIZES]) == ()

@@ -206,7 +206,7 @@ def test_a_fingerprint_of_the_text_is_found_out() -> None:
 def test_a_fingerprint_of_coefficients_alone_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     tells_apart(fingerprint_of)
     monkeypatch.setattr(fingerprints, "_refined", lambda values, *_: np.sort(values).tobytes())
-    with pytest.raises(AssertionError, match="the window of the first factor or of the second"):
+    with pytest.raises(AssertionError, match="four weights in a ring or in two pairs"):
         tells_apart(fingerprint_of)
 
 

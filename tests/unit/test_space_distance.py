@@ -94,7 +94,7 @@ def test_the_distance_is_a_lower_bound_and_loses_nothing(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["pool1d, dropping", "image, no taste", "two equal places"])
 def test_it_is_a_lower_bound_without_exact_rules(name: str) -> None:
-    check(name, exact_rules=False)
+    check(name, rules=())
 
 
 @pytest.mark.nightly

@@ -10,8 +10,9 @@ from fitting import FITTING
 from syno.ir.errors import OperatorError
 from syno.search.protocol import Setting
 from syno.search.random_search import RandomSearch
+from syno.space.paths import path_to
 from syno.space.prunes import Taste
-from syno.space.space import SynthesisSpace, path_to
+from syno.space.space import SynthesisSpace
 from syno.space.specs import convolution_spec, named_spec
 from syno.zoo.named import NAMED, named
 

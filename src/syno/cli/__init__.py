@@ -1,9 +1,10 @@
 """The command line.
 
-syno search | enumerate | prunes | show | train | bench | report | export | data.
+syno search | enumerate | prunes | certify | show | train | bench | report | export | data.
 """
 
-from syno.cli import searching, operators, prunes, networks, files  # noqa: I001 -- as in the help
+# in the order of the help
+from syno.cli import searching, operators, prunes, certify, networks, files  # noqa: I001
 from syno.cli.app import app, main
 
-__all__ = ["app", "files", "main", "networks", "operators", "prunes", "searching"]
+__all__ = ["app", "certify", "files", "main", "networks", "operators", "prunes", "searching"]

@@ -17,7 +17,7 @@ from rich.text import Text
 from syno import __version__
 from syno.ir.errors import SynoError
 
-BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
+NOT_EXACT, BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # under the standard output
 
 app = typer.Typer(

@@ -59,7 +59,7 @@ def enumerate_command(
         chosen = replace(chosen, limits=replace(chosen.limits, steps=depth))
     found: list[Operator] = []
     with plain_progress(err, f"operators of {chosen.name}") as step:
-        operators = enumerate_operators(SynthesisSpace(chosen))
+        operators = enumerate_operators(SynthesisSpace(chosen, distinct=True))
         stream = Timed(operators, seconds, lambda spent: step(spent, seconds))
         for op in stream:
             if len(found) == limit:

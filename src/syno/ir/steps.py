@@ -51,6 +51,15 @@ def steps(op: Operator) -> tuple[Step, ...]:
     return _STEPS[op]
 
 
+def is_buildable(op: Operator) -> bool:
+    """Tell whether primitives build `op` in some order."""
+    try:
+        steps(op)
+    except OperatorError:
+        return False
+    return True
+
+
 class _Builder:
     """Collects the events of one operator and puts them in order."""
 

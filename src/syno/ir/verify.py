@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from syno.ir.coord import Coord
+from syno.ir.cuts import Cuts
 from syno.ir.errors import OperatorError, SizeError
-from syno.ir.operator import Index, Operator, follows
+from syno.ir.operator import Index, Operator, digits, follows
 from syno.ir.semantics import evaluate
 from syno.ir.size import Size
 from syno.ir.steps import Step, steps
@@ -105,15 +107,17 @@ def _size_problem(node: Coord, sizes: Mapping[str, int]) -> str | None:
 def _reductions(op: Operator, _bindings: Bindings) -> list[str]:
     """Every reduction, and every part of one, reaches the input or ties two weights."""
     names = leaf_names(op)
-    read = {leaf for coord in op.data for leaf in coord.leaves()}
-    idle: list[Coord] = [
-        leaf
+    cuts = Cuts(node for top in op.coordinates for node in top.walk())
+    read, *seen = (_digits(index, cuts) for index in (op.data, *op.weights))
+    idle = [
+        part
         for leaf in op.reductions
-        if leaf not in read and sum(leaf in _leaves(index) for index in op.weights) < 2
+        for part in cuts.pieces(leaf)
+        if part not in read and sum(part in each for each in seen) < 2
     ]
     for step in steps(op):
         for coord in _dropped(step):
-            weights = sum(coord in s.consumes for s in steps(op) if s.primitive == "contract")
+            weights = sum(follows(coord, index) for index in op.weights)
             if weights < 2 and all(leaf.op == "reduce" for leaf in coord.leaves()):
                 idle.append(coord)
     return [
@@ -121,6 +125,19 @@ def _reductions(op: Operator, _bindings: Bindings) -> list[str]:
         "it merely scales the result. Read x with it, or remove it."
         for coord in dict.fromkeys(idle)
     ]
+
+
+def _digits(index: Index, cuts: Cuts) -> set[Coord]:
+    """Return the reductions, in the parts into which they are cut anywhere, that `index` reads."""
+    found: set[Coord] = set()
+    left = list(index)
+    while left:
+        coord = left.pop()
+        if digits(coord)[0].op == "reduce":
+            found.update(cuts.pieces(coord))
+        else:
+            left += coord.args
+    return found
 
 
 def _leaves(index: Index) -> set[Coord]:
@@ -143,7 +160,27 @@ def _repetition(op: Operator, _bindings: Bindings) -> list[str]:
         if step.primitive == "expand"
         for coord in step.consumes
         if any(leaf.op == "output" for leaf in coord.leaves())
+        and not any(follows(coord, index) for index in op.weights)
     ]
+
+
+def _constant_coordinates(op: Operator, bindings: Bindings) -> list[str]:
+    """No coordinate, nor a part of one, has the same value everywhere."""
+    names = leaf_names(op)
+    nodes = dict.fromkeys(node for top in op.coordinates for node in top.walk())
+    return [
+        f"{format_coord(node, names)} always has the same value: what it indexes is read at one "
+        "place only. Leave it out."
+        for node in nodes
+        if node.op == "remainder" and any(_is_constant(node, sizes) for sizes in bindings)
+    ]
+
+
+def _is_constant(coord: Coord, sizes: Mapping[str, int]) -> bool:
+    if not any(node.op == "stride" for node in coord.walk()):
+        return False
+    index, inside = _image(coord, sizes)
+    return len(np.unique(index[inside])) == 1
 
 
 def _absorbed(op: Operator, _bindings: Bindings) -> list[str]:
@@ -173,16 +210,19 @@ def _influence(op: Operator, bindings: Bindings) -> list[str]:
 
 
 def _onto(coord: Coord, bindings: Bindings) -> bool:
-    """Tell whether `coord` takes every value of [0, size)."""
-    if coord.op == "stride":
-        return False
-    if coord.op == "unfold" and not _onto(coord.args[0], bindings):
-        return all(_image_is_full(coord, sizes) for sizes in bindings)
-    bases = coord.args[:1] if coord.op == "unfold" else coord.args
-    return all(_onto(each, bindings) for each in bases)
+    """Tell whether `coord` takes every value of [0, size): only a stride may leave some out."""
+    if not any(node.op == "stride" for node in coord.walk()):
+        return True
+    return all(_image_is_full(coord, sizes) for sizes in bindings)
 
 
 def _image_is_full(coord: Coord, sizes: Mapping[str, int]) -> bool:
+    index, inside = _image(coord, sizes)
+    return len(np.unique(index[inside])) == coord.size.evaluate(sizes)
+
+
+def _image(coord: Coord, sizes: Mapping[str, int]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the values of `coord` for all values of its iterators, and which lie inside."""
     leaves = coord.leaves()
     lengths = [leaf.size.evaluate(sizes) for leaf in leaves]
     if np.prod(lengths, dtype=np.float64) > _LARGEST_IMAGE:
@@ -192,7 +232,7 @@ def _image_is_full(coord: Coord, sizes: Mapping[str, int]) -> bool:
         )
     grid = np.meshgrid(*(np.arange(n) for n in lengths), indexing="ij")
     index, inside = evaluate(coord, dict(zip(leaves, grid, strict=True)), sizes)
-    return len(np.unique(index[inside])) == coord.size.evaluate(sizes)
+    return index, np.broadcast_to(inside, index.shape)
 
 
 def _constant_weights(op: Operator, _bindings: Bindings) -> list[str]:
@@ -214,6 +254,7 @@ CHECKS: tuple[Check, ...] = (
     Check("reductions", "every reduction reaches the input or ties two weights", _reductions),
     Check("repetition", "every output coordinate matters", _repetition),
     Check("weights", "every weight is tied to x or to the output", _constant_weights),
+    Check("constant", "no coordinate always has the same value", _constant_coordinates),
     Check("absorbed", "no weight is a function of another weight's index", _absorbed),
     Check("influence", "every input element can influence the output", _influence),
 )

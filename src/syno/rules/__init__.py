@@ -1,6 +1,7 @@
-"""Exact rules, their proofs, and the fingerprint that tells when two operators are the same."""
+"""Exact rules, canonical forms, and the fingerprint that is the arbiter of both."""
 
+from syno.rules.canonical import Canonical, canonical
 from syno.rules.fingerprint import fingerprint, same_operator
-from syno.rules.table import RULES, Offer, Rule, rejects
+from syno.rules.table import RULES, Rule
 
-__all__ = ["RULES", "Offer", "Rule", "fingerprint", "rejects", "same_operator"]
+__all__ = ["RULES", "Canonical", "Rule", "canonical", "fingerprint", "same_operator"]

@@ -10,7 +10,10 @@ from syno.space.state import State
 
 
 def enumerate_operators(space: SynthesisSpace) -> Iterator[Operator]:
-    """Yield every operator of `space` once, shallow ones first; each state is expanded once."""
+    """Yield every operator of `space` once, shallow ones first; each state is expanded once.
+
+    Two spellings that no rule makes one are two operators, unless the space is `distinct`.
+    """
     frontier: dict[State, None] = {space.root(): None}
     seen: set[Operator] = set()
     while frontier:

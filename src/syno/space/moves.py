@@ -8,8 +8,11 @@ from itertools import combinations, permutations
 from syno.ir.coord import Coord, merge, reduce, shift, split, stride, unfold
 from syno.ir.operator import Index, normal_index
 from syno.ir.size import Size, product
+from syno.rules import Canonical
 from syno.space.spec import Spec
 from syno.space.state import Move, State
+
+_FRESH = 1000  # numbers of new reductions: canonical states count theirs from 0
 
 
 def candidates(
@@ -97,6 +100,45 @@ def made(move: Move) -> Index:
     return merge(operands[0], arg)
 
 
+def is_wasted(spec: Spec, canonical: Canonical, state: State, move: Move) -> bool:
+    """Tell whether the state after `move` is reached with fewer steps, or holds a constant."""
+    if move.primitive in ("reduce", "contract", "expand", "unfold"):
+        return False
+    normal = [canonical.coord(coord) for coord in made(move)]
+    if any(map(canonical.is_constant, normal)):
+        return True
+    inside = [node for each in move.operands for node in each.walk()]
+    match move.primitive:
+        case "merge":
+            return all(coord in inside for coord in normal)
+        case "shift":
+            return _is_wasted_shift(spec, move, normal[0])
+        case "split":
+            return _is_wasted_split(spec, state, move, normal[0])
+    return False
+
+
+def _is_wasted_shift(spec: Spec, move: Move, normal: Coord) -> bool:
+    """A reduction is not shifted; two shifts that are one are not two."""
+    (coord,) = move.operands
+    if coord.op == "reduce" or (coord.op == "shift" and normal is coord.args[0]):
+        return True
+    same = normal.op == "shift" and coord.op == "shift" and normal.args[0] is coord.args[0]
+    return same and normal.arg in spec.shifts
+
+
+def _is_wasted_split(spec: Spec, state: State, move: Move, normal: Coord) -> bool:
+    """Digits that no weight has seen were not cut to be joined; nor are sums that are one."""
+    seen = {coord for index in state.weights for coord in index}
+    if all(coord.op == "reduce" for coord in move.operands):
+        high, low = ({index for index in state.weights if c in index} for c in move.operands)
+        return high == low and normal.size in spec.reduction_sizes
+    inside = {node for each in move.operands for node in each.walk()}
+    if normal not in inside:
+        return False
+    return not any(node in seen for node in inside if node not in set(normal.walk()))
+
+
 def _index(operands: Index) -> Index:
     return tuple(sorted(normal_index(operands), key=lambda coord: coord.key))
 
@@ -106,7 +148,7 @@ def _reduces(spec: Spec, state: State, _coords: list[Coord]) -> Iterator[Move]:
     used = [leaf for leaf in _leaves(state) if leaf.op == "reduce"]
     for place, size in enumerate(spec.reduction_sizes):
         same = sum(leaf.size is size for leaf in used)
-        leaf = reduce(place * 16 + same, size)
+        leaf = reduce(_FRESH + place * 16 + same, size)
         yield Move("reduce", (), size, (leaf,))
 
 

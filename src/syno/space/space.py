@@ -7,7 +7,7 @@ It offers the protocol that every strategy of `syno.search` sees: `root`, `moves
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from itertools import permutations
@@ -17,33 +17,42 @@ from syno.ir.coord import Coord, output, reduce
 from syno.ir.errors import OperatorError, SpecError
 from syno.ir.operator import Index, Operator
 from syno.ir.size import ONE, Size
-from syno.ir.steps import Step, steps
+from syno.ir.steps import is_buildable
 from syno.ir.verify import verify
-from syno.rules import Offer, rejects
+from syno.rules import RULES, Canonical, Rule
+from syno.rules.classes import Classes
 from syno.space.distance import INFINITE, Budget, Distance
-from syno.space.moves import after, candidates, is_candidate, made, next_reduction
+from syno.space.moves import after, candidates, is_candidate, is_wasted, made
 from syno.space.prunes import Taste, is_place
 from syno.space.spec import Binding, Spec
 from syno.space.state import COUNTED, Move, State
 
 
 class SynthesisSpace:
-    """States and moves of one spec; `exact_rules` and `guided` are switches for experiments."""
+    """States and moves of one spec; `rules` and `guided` are switches for experiments.
+
+    With rules, states and operators are in canonical form: what the rules make equal is one state.
+    Without any (`rules=()`), every spelling is a state of its own. With `distinct`, an operator
+    that equals an earlier one is not offered even where no rule says so: it is recognized by its
+    fingerprint, which the bindings have to be small enough for.
+    """
 
     def __init__(
         self,
         spec: Spec,
         taste: Taste | None = None,
         *,
-        exact_rules: bool = True,
+        rules: Iterable[Rule] = RULES,
+        distinct: bool = False,
         guided: bool = True,
     ) -> None:
         self.spec = spec
         self.taste = taste if taste is not None else Taste.without(spec.untasted)
-        self.exact_rules = exact_rules
+        chosen = tuple(rules)
+        self.canonical = Canonical(spec.values, chosen, spec.coefficients) if chosen else None
+        self.classes = Classes(spec.bindings) if distinct else None
         self.guided = guided
         self.fixed = {Size.symbol(name) for name in spec.fixed}
-        self._offer = Offer(spec.is_legal, spec.block_sizes, spec.reduction_sizes, spec.shifts)
         self._apart = self._places_apart()
         self.distance = Distance(
             spec,
@@ -103,10 +112,8 @@ class SynthesisSpace:
             return self.taste.rejects(self.spec, state, move) is None
         if self.guided and self.spare(state, move) < 0:
             return False
-        if self.exact_rules and move.primitive not in ("reduce", "contract"):
-            seen = {coord for index in state.weights for coord in index}
-            if any(rejects(coord, seen, self._offer) for coord in made(move)):
-                return False
+        if self.canonical is not None and is_wasted(self.spec, self.canonical, state, move):
+            return False
         return self.taste.rejects(self.spec, state, move) is None
 
     def spare(self, state: State, move: Move) -> int:
@@ -159,7 +166,20 @@ class SynthesisSpace:
         """Return the state after `move`."""
         if move.primitive == "finish":
             return replace(state, operator=self._operator(state, move.operands))
-        return after(state, move)
+        return self.follow(state, move)[0]
+
+    def follow(self, state: State, move: Move) -> tuple[State, Mapping[Coord, Coord]]:
+        """Return the state after `move`, and what the coordinates made and left are called there.
+
+        The latter matters where states are in canonical form.
+        """
+        raw = after(state, move)
+        if self.canonical is None:
+            return raw, {coord: coord for coord in raw.coords}
+        ordered = sorted(raw.coords, key=lambda coord: coord.key)
+        coords, weights = self.canonical.state(ordered, raw.weights)
+        made = State(frozenset(coords), frozenset(weights), raw.counts)
+        return made, dict(zip(ordered, coords, strict=True))
 
     def result(self, state: State) -> Operator | None:
         """Return the operator of a finished state."""
@@ -168,6 +188,8 @@ class SynthesisSpace:
     def trace(self, candidate: Operator) -> list[Move]:
         """Return moves from the root to `candidate`; none where the space does not reach it."""
         try:
+            from syno.space.paths import path_to
+
             return path_to(self, candidate)
         except (OperatorError, SpecError):
             return []
@@ -195,9 +217,11 @@ class SynthesisSpace:
         """Tell whether the verifier accepts `op` under every binding and it fits the limits."""
         if op not in self._verified:
             self._verified[op] = self._is_valid(op)
-        return self._verified[op]
+        return self._verified[op] and (self.classes is None or self.classes.is_first(op))
 
     def _is_valid(self, op: Operator) -> bool:
+        if not is_buildable(op):
+            return False
         problems = verify(op, self.spec.bindings)
         if self.spec.limits.expands:
             problems = tuple(each for each in problems if each.check != "repetition")
@@ -221,7 +245,11 @@ class SynthesisSpace:
         ]
         weights = sorted(state.weights, key=lambda index: [coord.key for coord in index])
         shapes = self.spec.input_sizes, self.spec.output_sizes
-        return Operator.build(*shapes, data, weights)
+        return self.form(Operator.build(*shapes, data, weights))
+
+    def form(self, op: Operator) -> Operator:
+        """Return the operator as this space spells it."""
+        return op if self.canonical is None else self.canonical.operator(op)
 
 
 @cache
@@ -233,42 +261,3 @@ def windows_of(coord: Coord) -> frozenset[Size]:
 def weight_entries(op: Operator, binding: Binding) -> list[int]:
     """Return the number of entries of each weight of `op`."""
     return [prod(shape) for shape in op.weight_shapes(binding).values()]
-
-
-def path_to(space: SynthesisSpace, op: Operator) -> list[Move]:
-    """Return legal moves of `space` from its root to `op`.
-
-    Raises OperatorError naming the first step that the space does not allow.
-    """
-    if (op.input, op.output) != (space.spec.input_sizes, space.spec.output_sizes):
-        raise OperatorError(f"The spec {space.spec.name} asks for other shapes than: {op}")
-    state, found = space.root(), []
-    names: dict[Coord, Coord] = {}
-    for step in steps(op):
-        move = _as_move(step, state, names, space)
-        if not space.offers(state, move):
-            raise OperatorError(f"The spec {space.spec.name} does not allow {move}.\n  in: {op}")
-        found.append(move)
-        state = space.apply(state, move)
-    for move in space.finishing(state):
-        if space.apply(state, move).operator is op and space.allows(state, move):
-            return [*found, move]
-    raise OperatorError(f"The steps end elsewhere than in the operator.\n  in: {op}")
-
-
-def _as_move(step: Step, state: State, names: dict[Coord, Coord], space: SynthesisSpace) -> Move:
-    """Return the move of `space` that is `step`; `names` maps reductions to those of the state."""
-    renamed = tuple(coord.replace(names.get) for coord in step.consumes)
-    if step.primitive == "reduce":
-        wanted = step.yields[0].size
-        move = next_reduction(space.spec, state, wanted)
-        if move is None:
-            raise SpecError(f"The spec {space.spec.name} has no reduction of size {wanted}.")
-        names[step.yields[0]] = move.inner[0]
-        return move
-    if step.primitive == "contract":
-        operands = tuple(sorted(renamed, key=lambda coord: coord.key))
-        kept = {coord.replace(names.get) for coord in step.yields}
-        return Move("contract", operands, None, tuple(c for c in operands if c in kept))
-    arg = step.arg if step.primitive in ("merge", "shift", "stride") else None
-    return Move(step.primitive, renamed, arg)

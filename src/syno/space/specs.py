@@ -12,7 +12,10 @@ _POWERS: Mapping[str, int] = {"k": 2, "s": 1, "g": 1}
 _REDUCTIONS = ("C_in", "C_in/g", "C_in/s", "C_out/g", "C_out/s", "C_out/(g*s)", "k", "g", "s")
 _BLOCKS = ("C_out/g", "C_out/s", "g", "s")
 
+# Prunes that are out of place:
 _POOLS = ("unweighted-sum",)  # where averages are the answer
+_NETWORKS = ("contraction-without-outer",)  # else no convolution is depthwise or separable
+_TINY = ("wide-window",)  # where places are few, so that fingerprints are quick
 
 
 def convolution_spec(bindings: Iterable[Mapping[str, int]], name: str = "conv2d") -> Spec:
@@ -33,42 +36,92 @@ def convolution_spec(bindings: Iterable[Mapping[str, int]], name: str = "conv2d"
         bound,
         fixed=("N",),
         windowed=("H", "W"),
+        untasted=_NETWORKS,
         reductions=_REDUCTIONS,
         blocks=_BLOCKS,
         limits=Limits(weight_parameters=40),
     )
 
 
+# The bindings of the small specs are as small as their sizes let them be, and two each: what holds
+# under both by chance alone is little, so that two operators that are equal there are equal.
+_FEW_REDUCTIONS = ("C_in", "C_in/s", "C_out/s", "k", "s")
+_FEW_BLOCKS = ("C_in/s", "C_out/s", "s")
+
+
 def _conv2d() -> Spec:
-    sizes = ({"C_in": 16, "C_out": 16, "H": 8, "W": 8}, {"C_in": 16, "C_out": 32, "H": 8, "W": 8})
-    return convolution_spec(sizes)
+    return Spec(
+        "conv2d",
+        ("C_in", "H", "W"),
+        ("C_out", "H", "W"),
+        {"k": 1, "s": 1},
+        (
+            {"C_in": 4, "C_out": 6, "H": 4, "W": 6, "k": 3, "s": 2},
+            {"C_in": 6, "C_out": 10, "H": 6, "W": 4, "k": 3, "s": 2},
+        ),
+        untasted=_TINY,
+        reductions=_FEW_REDUCTIONS,
+        blocks=_FEW_BLOCKS,
+    )
 
 
 def _conv1d() -> Spec:
-    bound = ({"C_in": 8, "C_out": 16, "H": 12, "k": 3, "s": 2},)
-    limits = Limits(steps=7, unfolds=1, reductions=3)
-    return Spec("conv1d", ("C_in", "H"), ("C_out", "H"), {"k": 2, "s": 1}, bound, limits=limits)
+    return Spec(
+        "conv1d",
+        ("C_in", "H"),
+        ("C_out", "H"),
+        {"k": 1, "s": 1},
+        (
+            {"C_in": 4, "C_out": 10, "H": 6, "k": 3, "s": 2},
+            {"C_in": 10, "C_out": 4, "H": 8, "k": 3, "s": 2},
+        ),
+        untasted=_TINY,
+        reductions=_FEW_REDUCTIONS,
+        blocks=_FEW_BLOCKS,
+        limits=Limits(steps=7, unfolds=1, reductions=3),
+    )
 
 
 def _linear() -> Spec:
-    bound = ({"T": 6, "C_in": 8, "C_out": 16, "s": 2},)
-    limits = Limits(steps=6, unfolds=0, shifts=0, reductions=3)
-    shapes = ("T", "C_in"), ("T", "C_out")
-    return Spec("linear", *shapes, {"s": 1}, bound, limits=limits)
+    return Spec(
+        "linear",
+        ("T", "C_in"),
+        ("T", "C_out"),
+        {"s": 1},
+        (
+            {"T": 4, "C_in": 6, "C_out": 10, "s": 2},
+            {"T": 12, "C_in": 8, "C_out": 20, "s": 2},
+        ),
+        limits=Limits(steps=6, unfolds=0, shifts=0, reductions=3),
+    )
 
 
 def _pool1d() -> Spec:
-    bound = ({"H": 12, "s": 2, "k": 3},)
-    limits = Limits(steps=5, weights=1, reductions=2, strides=1)
-    shapes = ("H",), ("H/s",)
-    return Spec("pool1d", *shapes, {"s": 2, "k": 1}, bound, untasted=_POOLS, limits=limits)
+    return Spec(
+        "pool1d",
+        ("H",),
+        ("H/s",),
+        {"k": 1, "s": 2},
+        ({"H": 24, "k": 3, "s": 2}, {"H": 60, "k": 3, "s": 2}),
+        untasted=_POOLS,
+        reductions=("k", "s"),
+        blocks=("s",),
+        limits=Limits(steps=5, weights=1, reductions=2, merges=2, shifts=2, strides=1),
+    )
 
 
 def _image() -> Spec:
-    bound = ({"H": 12, "W": 8, "k": 3, "s": 2},)
-    limits = Limits(steps=5, weights=1, reductions=2)
-    shapes = ("H", "W"), ("H", "W")
-    return Spec("image", *shapes, {"k": 1, "s": 1}, bound, untasted=_POOLS, limits=limits)
+    return Spec(
+        "image",
+        ("H", "W"),
+        ("H", "W"),
+        {"k": 1, "s": 1},
+        ({"H": 12, "W": 18, "k": 3, "s": 2}, {"H": 18, "W": 12, "k": 3, "s": 2}),
+        untasted=_POOLS,
+        reductions=("k", "s"),
+        blocks=("s",),
+        limits=Limits(steps=5, weights=1, reductions=2, merges=2, shifts=2),
+    )
 
 
 _SPECS: Mapping[str, Callable[[], Spec]] = {
