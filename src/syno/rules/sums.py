@@ -136,7 +136,8 @@ class Sums:
         whole = reduce(_FRESH, high.size * low.size)
         parts = {high: quotient(whole, low.size), low: remainder(whole, low.size)}
         made = self._replaced(now, parts)
-        if not any(_holds_part(each, whole) for each in _tops(made)):
+        left = [self.normal(part) for part in parts.values()]
+        if not any(_holds(top, part) for top in _tops(made) for part in left):
             yield self._plain(made)
 
     def _carried(self, now: Sum, occurrences: _Occurrences) -> Iterator[Sum]:
@@ -337,12 +338,6 @@ def _holds(coord: Coord, node: Coord) -> bool:
 
 def _together(index: Index, parts: Index, whole: Coord) -> Index:
     return (*(coord for coord in index if coord not in parts), whole)
-
-
-def _holds_part(coord: Coord, whole: Coord) -> bool:
-    return any(
-        node.op in ("quotient", "remainder") and digits(node)[0] is whole for node in coord.walk()
-    )
 
 
 def _weight(now: Sum) -> tuple[int, int]:

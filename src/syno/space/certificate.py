@@ -95,14 +95,19 @@ def certify(
     table.
     """
     start, chosen = time.perf_counter(), tuple(rules)
-    bounded = replace(spec, windowed=(), limits=replace(spec.limits, steps=depth))
+    within = bounded(spec, depth)
     if processes > 1:
-        jobs = [(bounded, ()), (bounded, tuple(rule.name for rule in chosen))]
+        jobs = [(within, ()), (within, tuple(rule.name for rule in chosen))]
         with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
             raw, kept = pool.map(_enumerated_by_name, jobs)
     else:
-        raw, kept = enumerated(bounded, ()), enumerated(bounded, chosen)
+        raw, kept = enumerated(within, ()), enumerated(within, chosen)
     return compared(spec.name, depth, raw, kept, time.perf_counter() - start)
+
+
+def bounded(spec: Spec, depth: int) -> Spec:
+    """Return `spec` up to `depth` steps; what it asks of windows is no matter of rules."""
+    return replace(spec, windowed=(), limits=replace(spec.limits, steps=depth))
 
 
 def _enumerated_by_name(job: tuple[Spec, tuple[str, ...]]) -> Enumerated:
@@ -172,4 +177,4 @@ def compared(
     )
 
 
-__all__ = ["Certificate", "Enumerated", "certify", "compared", "enumerated"]
+__all__ = ["Certificate", "Enumerated", "bounded", "certify", "compared", "enumerated"]
