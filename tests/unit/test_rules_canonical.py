@@ -117,6 +117,17 @@ def test_without_bindings_only_what_holds_for_all_sizes_is_done() -> None:
     assert canonical(ranks) is canonical(ranks, BOUND) is ranks
 
 
+def test_a_range_is_not_forgotten_where_nothing_else_remembers_it() -> None:
+    alone = syno.parse("[2] -> [4]\ny[h] = sum[a:2] x[(h + 2*a - 4//2) % 2]")
+    assert canonical(alone) is alone
+    beside = syno.parse(
+        "[2, 2] -> [4]\ny[h] = sum[a:2] x[(h + 2*a - 4//2) // 2, (h + 2*a - 4//2) % 2]"
+    )
+    form = canonical(beside)
+    assert str(form).endswith("x[o // 2 + a - 2//2, o % 2]")
+    assert same_operator(beside, form, [{}])
+
+
 def test_sizes_of_one_value_have_one_name() -> None:
     simplest = Simplest(values_under(BOUND), ("g", "k", "s"))
     texts = {"s*s": "g", "g/s": "s", "C_in*s/g": "C_in/s", "C_in/(s*s)": "C_in/g", "k*s": "k*s"}

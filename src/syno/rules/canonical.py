@@ -9,7 +9,7 @@ from syno.ir.coord import Coord
 from syno.ir.errors import SizeError
 from syno.ir.operator import Index, Operator
 from syno.ir.size import Size
-from syno.ir.steps import is_buildable
+from syno.ir.steps import is_buildable, steps
 from syno.rules.rewrite import Rewriter, Values
 from syno.rules.sums import Sum, Sums
 from syno.rules.table import RULES, Rule
@@ -22,7 +22,8 @@ class Canonical:
 
     `values` returns the values of a size under each binding, None where they are not all positive
     integers. Rules hold where they do so under every binding. `coefficients` names the symbols that
-    are constants: two of their products may have one value.
+    are constants: two of their products may have one value. `expands` tells that coordinates may be
+    dropped that nothing reads.
     """
 
     def __init__(
@@ -30,9 +31,12 @@ class Canonical:
         values: Values,
         rules: Iterable[Rule] = RULES,
         coefficients: Iterable[str] = (),
+        *,
+        expands: bool = False,
     ) -> None:
         chosen = [rule for rule in rules if not rule.built_in]
-        self.rewriter = Rewriter(values, [rule for rule in chosen if rule.kind == "index"])
+        of_indices = [rule for rule in chosen if rule.kind == "index"]
+        self.rewriter = Rewriter(values, of_indices, expands=expands)
         of_sums = [rule for rule in chosen if rule.kind == "sum"]
         self.sums = Sums(self.rewriter, of_sums, coefficients)
         self._operators: dict[Operator, Operator] = {}
@@ -64,15 +68,17 @@ def canonical(op: Operator, bindings: Iterable[Mapping[str, int]] = ()) -> Opera
     """Return the canonical form of `op`: the same function, whatever its weights are named.
 
     Rules that depend on numbers are applied where they hold under every one of `bindings`; without
-    bindings, where they hold whatever the symbols stand for.
+    bindings, where they hold whatever the symbols stand for. Raises OperatorError where no order of
+    primitives builds `op`.
     """
     bound = tuple(bindings) or _anything(op.symbols)
-    return _under(tuple(tuple(sorted(each.items())) for each in bound)).operator(op)
+    expands = any(step.primitive == "expand" for step in steps(op))
+    return _under(tuple(tuple(sorted(each.items())) for each in bound), expands).operator(op)
 
 
 @lru_cache(maxsize=64)
-def _under(bindings: tuple[tuple[tuple[str, int], ...], ...]) -> Canonical:
-    return Canonical(values_under([dict(each) for each in bindings]))
+def _under(bindings: tuple[tuple[tuple[str, int], ...], ...], expands: bool) -> Canonical:
+    return Canonical(values_under([dict(each) for each in bindings]), expands=expands)
 
 
 def values_under(bindings: Sequence[Mapping[str, int]]) -> Values:

@@ -43,10 +43,17 @@ ALONE = Context()
 
 
 class Rewriter:
-    """Normal forms of coordinates under some rules; all of them are remembered."""
+    """Normal forms of coordinates under some rules; all of them are remembered.
 
-    def __init__(self, values: Values, rules: Iterable[Rule] = OF_INDICES) -> None:
+    With `expands`, a coordinate may be dropped that nothing reads: then no rule may forget what
+    makes a coordinate leave its range, since nothing else remembers it.
+    """
+
+    def __init__(
+        self, values: Values, rules: Iterable[Rule] = OF_INDICES, *, expands: bool = False
+    ) -> None:
         self.values = values
+        self.expands = expands
         self.rules = tuple(rules)
         self._names = {rule.name for rule in self.rules}
         self._rows: dict[str, list[_Row]] = {}
@@ -86,6 +93,8 @@ class Rewriter:
         for simpler in (self._by_hand(coord), self._by_pattern(coord)):
             if simpler is not None:
                 normal = self(simpler, context)
+                if self.expands and _forgets_range(coord, normal):
+                    continue
                 if all(_is_whole_or_gone(each, coord, normal) for each in held):
                     return normal
         return coord
@@ -234,6 +243,12 @@ class Rewriter:
             is_two = set(self.values(window.size) or ()) == {2}
             if is_two and "two windows of two" in names:
                 yield unfold(base.args[0], window), base.args[1]
+
+
+def _forgets_range(before: Coord, after: Coord) -> bool:
+    """Tell whether `before` may leave its range for reasons that `after` knows nothing of."""
+    windowed = any(node.op == "unfold" for node in before.walk())
+    return windowed and set(before.leaves()) != set(after.leaves())
 
 
 def _is_whole_or_gone(node: Coord, before: Coord, after: Coord) -> bool:

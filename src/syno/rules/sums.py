@@ -23,6 +23,9 @@ Sum = tuple[Index, tuple[Index, ...]]
 """Current coordinates in some order, and the weights in their fixed order."""
 
 _FRESH = 1 << 20  # numbers of reductions in the making
+_ROUNDS = (
+    200  # of one sum; a handful is usual, and whatever the last one gives is the same operator
+)
 
 
 class Sums:
@@ -60,11 +63,12 @@ class Sums:
 
     def _find(self, coords: Index, weights: frozenset[Index]) -> Sum:
         now = self._normalized(coords, weights)
-        while True:
+        for _ in range(_ROUNDS):
             better = next(self._simpler(now), None)
             if better is None:
-                return self._renumbered(self._with_simple_ranks(now))
+                break
             now = better
+        return self._renumbered(self._with_simple_ranks(now))
 
     def _normalized(self, coords: Iterable[Coord], weights: Iterable[Index]) -> Sum:
         read, seen = tuple(coords), tuple(weights)
@@ -269,7 +273,8 @@ class _Occurrences:
         self.nodes: dict[Coord, None] = {}
         for top in _tops(now):
             self._enter(top, None)
-        self.of_data = {node for coord in now[0] for node in coord.walk() if node.op == "remainder"}
+        cut = {node for coord in now[0] for node in coord.walk() if node.op == "remainder"}
+        self.of_data = sorted(cut, key=_key)
         self.read = {leaf for coord in now[0] for leaf in coord.leaves()}
         self.reductions = sorted(self.parents, key=_key)
 

@@ -49,7 +49,7 @@ class SynthesisSpace:
         self.spec = spec
         self.taste = taste if taste is not None else Taste.without(spec.untasted)
         chosen = tuple(rules)
-        self.canonical = Canonical(spec.values, chosen, spec.coefficients) if chosen else None
+        self.canonical = self._forms(chosen) if chosen else None
         self.classes = Classes(spec.bindings) if distinct else None
         self.guided = guided
         self.fixed = {Size.symbol(name) for name in spec.fixed}
@@ -63,6 +63,11 @@ class SynthesisSpace:
         )
         self._finished: dict[State, tuple[Move, ...]] = {}
         self._verified: dict[Operator, bool] = {}
+
+    def _forms(self, rules: tuple[Rule, ...]) -> Canonical:
+        spec = self.spec
+        expands = spec.limits.expands > 0
+        return Canonical(spec.values, rules, spec.coefficients, expands=expands)
 
     def _places_apart(self) -> Counter[Size]:
         """Return the places that stay what they are from the output to the input, by size.
