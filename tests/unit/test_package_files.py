@@ -16,7 +16,7 @@ SOURCES = sorted((ROOT / "src").rglob("*.py"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 # Distributions whose module has another name.
-MODULES = {"pillow": "PIL", "scikit-learn": "sklearn"}
+MODULES = {"z3-solver": "z3", "pillow": "PIL", "scikit-learn": "sklearn"}
 
 
 def distribution(requirement: str) -> str:
