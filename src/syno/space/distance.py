@@ -63,12 +63,19 @@ class Distance:
         free = Counter(size for size in spec.input_sizes if size not in fixed) - self.apart
         self.targets = tuple(size.packed for size in free.elements())
         self._blocks = tuple(size.packed for size in spec.block_sizes)
+        self._parts = frozenset(
+            part
+            for size in spec.reduction_sizes
+            for block in spec.block_sizes
+            if block is not size and spec.is_legal(size / block)
+            for part in (block.packed, (size / block).packed)
+        )
         self._windows: dict[int, bool] = {}
         self._joins: dict[int, bool] = {}
         self._joint: dict[tuple[int, ...], tuple[tuple[int, int], ...]] = {}
         self._known: dict[tuple[Abstract, Budget], int] = {}
-        self._groups: dict[tuple[tuple[int, ...], int], list[tuple[int, int]]] = {}
-        self._costs: dict[tuple[tuple[int, ...], int], int] = {}
+        self._groups: dict[tuple[tuple[int, ...], int], list[tuple[int, int, int]]] = {}
+        self._costs: dict[tuple[tuple[int, ...], int], tuple[tuple[int, int], ...]] = {}
         self._masks: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
 
     def __call__(self, coords: Iterable[tuple[int, bool]], budget: Budget) -> int:
@@ -145,31 +152,48 @@ class Distance:
     def _without_merge(self, coords: Abstract, budget: Budget) -> int:
         sizes = tuple(size for size, _ in coords)
         options = [self._options(sizes, target) for target in self.targets]
-        rests: dict[int, int] = {}
+        rests: dict[tuple[int, int], int] = {}
         best = INFINITE
-        least = int(self.weighted and any(untied for _, untied in coords))
+        untied = any(flag for _, flag in coords)
+        most = self._most_parts(budget.reductions, budget.merges)
 
-        def choose(place: int, free: int, cost: int) -> None:
+        def choose(place: int, free: int, cost: int, fresh: int) -> None:
             nonlocal best
             if place == len(options):
-                if free not in rests:
+                if (free, fresh) not in rests:
                     left = [each for spot, each in enumerate(coords) if free >> spot & 1]
-                    rests[free] = self._rest(left, budget, least)
-                best = min(best, cost + rests[free])
+                    least = int(self.weighted and (untied or fresh > 0))
+                    rests[free, fresh] = self._rest(left, budget, least, fresh)
+                best = min(best, cost + rests[free, fresh])
                 return
-            for mask, price in options[place]:
+            for price, new, mask in options[place]:
                 if cost + price >= best:
                     return
-                if mask & free == mask:
-                    choose(place + 1, free & ~mask, cost + price)
+                if mask & free == mask and fresh + new <= most:
+                    choose(place + 1, free & ~mask, cost + price, fresh + new)
 
-        choose(0, (1 << len(sizes)) - 1, 0)
+        choose(0, (1 << len(sizes)) - 1, 0, 0)
         return best
 
-    def _rest(self, left: list[tuple[int, bool]], budget: Budget, least: int) -> int:
+    def _most_parts(self, reductions: int, merges: int) -> int:
+        """Return how many coordinates `reductions` new ones can become.
+
+        A merge makes two of one; merges of what is there are tried apart.
+        """
+        return reductions + (merges if reductions > 0 and self._parts else 0)
+
+    def _enough(self, windows: int, others: int, budget: Budget) -> bool:
+        """Tell whether the reductions left give that many new windows and other coordinates."""
+        if any(map(self.can_slide, self._parts)):
+            return windows + others <= self._most_parts(budget.reductions, budget.merges)
+        left = budget.reductions - windows
+        return left >= 0 and others <= self._most_parts(left, budget.merges)
+
+    def _rest(self, left: list[tuple[int, bool]], budget: Budget, least: int, fresh: int) -> int:
         """Return the steps that get rid of `left`: windows of places, contractions, expands.
 
-        There are `least` contractions or more, for reductions that have to be weighted.
+        There are `least` contractions or more, for reductions that have to be weighted; `fresh`
+        parts of the input are made of new reductions.
         """
         sizes = [size for size, _ in left]
         tied = sum(self.can_slide(size) and not untied for size, untied in left)
@@ -181,7 +205,8 @@ class Distance:
             for second in range(tied + 1 if self.apart else 1):
                 used = first + second
                 missing = max(budget.windows - used, 0)
-                if self._lacks_unfolds(sizes, used, missing, budget):
+                enough = self._enough(missing, fresh, budget)
+                if not enough or self._lacks_unfolds(sizes, used, missing, budget):
                     continue
                 dropped = self._drop(len(left) - used, loose > first, budget, splits)
                 needed = max(least, int(self.weighted and missing > 0))
@@ -195,7 +220,7 @@ class Distance:
 
         Two windows may be split into one first, which takes as many steps as to unfold both.
         """
-        if missing > budget.reductions or max(budget.windows, int(used > 0)) > budget.unfolds:
+        if max(budget.windows, int(used > 0)) > budget.unfolds:
             return True
         joined = used + missing - budget.unfolds
         if joined <= 0:
@@ -233,13 +258,15 @@ class Distance:
         others = limits.expands + splits + (0 if self.apart else budget.unfolds)
         return weights + left if left <= others else INFINITE
 
-    def _options(self, sizes: tuple[int, ...], target: int) -> list[tuple[int, int]]:
-        """Return (mask of coordinates, steps) for every group that can become `target`."""
+    def _options(self, sizes: tuple[int, ...], target: int) -> list[tuple[int, int, int]]:
+        """Return (steps, new reductions, mask) for every group that can become `target`."""
         key = (sizes, target)
         if key not in self._groups:
-            costs = enumerate(self._group_cost(group, target) for group in self._subsets(sizes))
-            found = [(mask, cost) for mask, cost in costs if cost < INFINITE]
-            self._groups[key] = sorted(found, key=lambda item: item[1])
+            self._groups[key] = sorted(
+                (cost, fresh, mask)
+                for mask, group in enumerate(self._subsets(sizes))
+                for cost, fresh in self._group_costs(group, target)
+            )
         return self._groups[key]
 
     def _subsets(self, sizes: tuple[int, ...]) -> list[tuple[int, ...]]:
@@ -251,36 +278,45 @@ class Distance:
             self._masks[sizes] = found
         return self._masks[sizes]
 
-    def _group_cost(self, group: tuple[int, ...], target: int) -> int:
-        """Return the steps that make `target` of exactly the sizes in `group`, which are sorted."""
+    def _group_costs(self, group: tuple[int, ...], target: int) -> tuple[tuple[int, int], ...]:
+        """Return (steps, new reductions) that make `target` of exactly the sizes in `group`.
+
+        `group` is sorted; none where that is out of reach.
+        """
         key = (group, target)
         found = self._costs.get(key)
         if found is None:
             found = self._costs[key] = self._cheapest(group, target)
         return found
 
-    def _cheapest(self, group: tuple[int, ...], target: int) -> int:
+    def _cheapest(self, group: tuple[int, ...], target: int) -> tuple[tuple[int, int], ...]:
         limits = self.spec.limits
         small = [] if self.apart else [i for i, size in enumerate(group) if self.can_slide(size)]
-        best = INFINITE
+        best: dict[int, int] = {}
         most = len(small) if self._some_join([group[i] for i in small]) else limits.unfolds
         for count in range(min(len(small), most) + 1 if limits.unfolds else 1):
             for windows in combinations(small, count):
                 base = [size for i, size in enumerate(group) if i not in windows]
-                best = min(best, count + self._base_cost(base, target))
-        return best
+                for cost, fresh in self._base_costs(base, target):
+                    best[fresh] = min(best.get(fresh, INFINITE), count + cost)
+        return tuple(
+            (cost, fresh)
+            for fresh, cost in sorted(best.items())
+            if all(cost < other for less, other in best.items() if less < fresh)
+        )
 
-    def _base_cost(self, base: list[int], target: int) -> int:
+    def _base_costs(self, base: list[int], target: int) -> Iterator[tuple[int, int]]:
+        """Yield (steps, new reductions) that multiply `base` and what is missing to `target`."""
         missing = target - sum(base)
         if missing == 0:
-            return max(len(base) - 1, 0)
+            yield max(len(base) - 1, 0), 0
+            return
         factor = Size(missing)
         if not self._can_add(factor):
-            return INFINITE
-        if not base:
-            return 1
-        by_stride = self.spec.limits.strides > 0 and self.spec.is_small(factor)
-        return len(base) - 1 + (1 if by_stride else 2)
+            return
+        yield (len(base) + 1 if base else 1), 1
+        if base and self.spec.limits.strides > 0 and self.spec.is_small(factor):
+            yield len(base), 0
 
     def _can_add(self, missing: Size) -> bool:
         """Tell whether reductions may contribute the factor `missing`."""

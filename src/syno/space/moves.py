@@ -114,7 +114,7 @@ def is_wasted(spec: Spec, canonical: Canonical, state: State, move: Move) -> boo
         case "shift":
             return _is_wasted_shift(spec, move, normal[0])
         case "split":
-            return _is_wasted_split(spec, state, move, normal[0])
+            return _is_wasted_split(state, move, normal[0])
     return False
 
 
@@ -127,12 +127,9 @@ def _is_wasted_shift(spec: Spec, move: Move, normal: Coord) -> bool:
     return same and normal.arg in spec.shifts
 
 
-def _is_wasted_split(spec: Spec, state: State, move: Move, normal: Coord) -> bool:
-    """Digits that no weight has seen were not cut to be joined; nor are sums that are one."""
+def _is_wasted_split(state: State, move: Move, normal: Coord) -> bool:
+    """Tell whether digits that no weight has seen were cut to be joined."""
     seen = {coord for index in state.weights for coord in index}
-    if all(coord.op == "reduce" for coord in move.operands):
-        high, low = ({index for index in state.weights if c in index} for c in move.operands)
-        return high == low and normal.size in spec.reduction_sizes
     inside = {node for each in move.operands for node in each.walk()}
     if normal not in inside:
         return False

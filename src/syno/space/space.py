@@ -15,7 +15,7 @@ from math import prod
 
 from syno.ir.coord import Coord, output, reduce
 from syno.ir.errors import OperatorError, SpecError
-from syno.ir.operator import Index, Operator
+from syno.ir.operator import Index, Operator, follows
 from syno.ir.size import ONE, Size
 from syno.ir.steps import is_buildable
 from syno.ir.verify import verify
@@ -158,14 +158,31 @@ class SynthesisSpace:
         """Return what may still be used after `move`, and how many places lack their window."""
         limits, used = self.spec.limits, state.counting(move.primitive)
         needed = [coord for coord in places if coord.size in self.spec.windowed_sizes]
+        reductions = limits.reductions - used[COUNTED.index("reduce")]
+        weights = limits.weights - used[COUNTED.index("contract")]
+        if weights and not reductions and not self._may_weigh_more(state, move):
+            weights = 0
         return Budget(
             limits.merges - used[COUNTED.index("merge")],
-            limits.weights - used[COUNTED.index("contract")],
+            weights,
             limits.unfolds - used[COUNTED.index("unfold")],
-            limits.reductions - used[COUNTED.index("reduce")],
+            reductions,
             limits.splits - used[COUNTED.index("split")],
             sum(coord.size not in windows_of(coord) for coord in needed),
         )
+
+    def _may_weigh_more(self, state: State, move: Move) -> bool:
+        """Tell whether another weight may see what no weight so far sees all of.
+
+        Without a new reduction, a weight that sees only what follows from another is absorbed.
+        """
+        seen = (*state.weights, *((move.operands,) if move.primitive == "contract" else ()))
+        left = [c for c in state.coords if c not in move.operands or c in move.inner]
+        left += [coord for coord in made(move) if coord not in left]
+        free = [coord for coord in left if not is_place(self.spec, coord)]
+        if self.taste.has("weight-on-position"):
+            left = free
+        return all(any(not follows(coord, index) for coord in left) for index in seen)
 
     def apply(self, state: State, move: Move) -> State:
         """Return the state after `move`."""
