@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import NamedTuple
 
 from syno.ir.size import Size
 from syno.space.spec import Spec
@@ -25,8 +25,7 @@ Abstract = tuple[tuple[int, bool], ...]
 """Current coordinates as (packed size, is an untied reduction), sorted."""
 
 
-@dataclass(frozen=True)
-class Budget:
+class Budget(NamedTuple):
     """What may still be used, and the number of places that still lack their window."""
 
     merges: int
@@ -93,7 +92,7 @@ class Distance:
     def _search(self, coords: Abstract, budget: Budget) -> int:
         best = self._without_merge(coords, budget)
         if budget.merges > 0 and best > 1:
-            rest = replace(budget, merges=budget.merges - 1)
+            rest = budget._replace(merges=budget.merges - 1)
             for child in self._merged(coords):
                 best = min(best, 1 + self(child, rest))
             for cost, child in self._grown_and_merged(coords, budget):

@@ -61,6 +61,7 @@ class SynthesisSpace:
             self._joins,
             weighted=self.taste.has("unweighted-sum"),
         )
+        self._places: dict[Coord, bool] = {}
         self._finished: dict[State, tuple[Move, ...]] = {}
         self._verified: dict[Operator, bool] = {}
 
@@ -126,15 +127,25 @@ class SynthesisSpace:
         seen = {coord for index in state.weights for coord in index}
         if move.primitive == "contract":
             seen.update(move.operands)
-        coords = [coord for coord in state.coords if coord not in move.operands] + [*made(move)]
-        places = [coord for coord in coords if is_place(self.spec, coord)] if self._apart else []
-        if Counter(coord.size for coord in places) != self._apart:
+        coords = [coord for coord in state.coords if coord not in move.operands]
+        coords += made(move)
+        places = [coord for coord in coords if self._is_place(coord)] if self._apart else []
+        if len(places) != self._apart.total() or (
+            places and Counter(coord.size for coord in places) != self._apart
+        ):
             return -1
-        rest = [c for c in coords if c not in places]
-        abstract = [(c.size.packed, c.op == "reduce" and c not in seen) for c in rest]
+        abstract = [
+            (c.size.packed, c.op == "reduce" and c not in seen) for c in coords if c not in places
+        ]
         distance = self.distance(abstract, self._budget(state, move, places))
         left = self.spec.limits.steps - state.steps - 1
         return left - distance if distance < INFINITE else -1
+
+    def _is_place(self, coord: Coord) -> bool:
+        found = self._places.get(coord)
+        if found is None:
+            found = self._places[coord] = is_place(self.spec, coord)
+        return found
 
     def _slides(self, size: Size) -> bool:
         """Tell whether taste lets a window of `size` slide over something.
@@ -179,7 +190,7 @@ class SynthesisSpace:
         seen = (*state.weights, *((move.operands,) if move.primitive == "contract" else ()))
         left = [c for c in state.coords if c not in move.operands or c in move.inner]
         left += [coord for coord in made(move) if coord not in left]
-        free = [coord for coord in left if not is_place(self.spec, coord)]
+        free = [coord for coord in left if not self._is_place(coord)]
         if self.taste.has("weight-on-position"):
             left = free
         return all(any(not follows(coord, index) for coord in left) for index in seen)
