@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 
 import pytest
 from exhaustive import explore, limited, overestimates
 
+from syno.search.rollout import roll_out
 from syno.space.distance import INFINITE, Budget, Distance
 from syno.space.prunes import PRUNES, Taste
 from syno.space.space import SynthesisSpace
 from syno.space.spec import Limits, Spec
-from syno.space.specs import named_spec
+from syno.space.specs import convolution_spec, named_spec
 
 EVERYTHING = tuple(prune.name for prune in PRUNES)
 _BOUND = ({"H": 12, "s": 2, "k": 3, "C": 6},)
@@ -177,3 +179,12 @@ def test_places_are_apart_only_where_nothing_moves_them() -> None:
         assert not SynthesisSpace(spec, Taste.without([*spec.untasted, off]))._apart
     assert not SynthesisSpace(limited(spec, expands=1))._apart
     assert not SynthesisSpace(small("H s*H -> H C", of(strides=1)))._apart
+
+
+def test_few_walks_die_in_the_space_of_a_network() -> None:
+    """Reductions are counted: a walk does not spend them all before the windows have theirs."""
+    sizes = [(16, 16, 32), (16, 32, 16), (32, 32, 16), (32, 64, 8), (64, 64, 8)]
+    bindings = [{"C_in": i, "C_out": o, "H": h, "W": h} for i, o, h in sizes]
+    space, rng = SynthesisSpace(convolution_spec(bindings)), Random(7)
+    ends = [roll_out(space, space.root(), rng)[-1].operator for _ in range(150)]
+    assert sum(op is not None for op in ends) >= 0.85 * len(ends)
