@@ -187,4 +187,4 @@ def test_few_walks_die_in_the_space_of_a_network() -> None:
     bindings = [{"C_in": i, "C_out": o, "H": h, "W": h} for i, o, h in sizes]
     space, rng = SynthesisSpace(convolution_spec(bindings)), Random(7)
     ends = [roll_out(space, space.root(), rng)[-1].operator for _ in range(150)]
-    assert sum(op is not None for op in ends) >= 0.85 * len(ends)
+    assert sum(op is not None for op in ends) >= 0.93 * len(ends)

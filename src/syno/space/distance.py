@@ -13,7 +13,7 @@ its own dimension for good: only its windows are counted, and the search is over
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import combinations
 from typing import NamedTuple
 
@@ -21,8 +21,13 @@ from syno.ir.size import Size
 from syno.space.spec import Spec
 
 INFINITE = 10**6
-Abstract = tuple[tuple[int, bool], ...]
-"""Current coordinates as (packed size, is an untied reduction), sorted."""
+Abstract = tuple[tuple[int, int], ...]
+"""Current coordinates as (packed size, flags), sorted.
+
+Flag 1 is an untied reduction; each higher bit is a weight of which all coordinates are current, or
+the parts they are cut into: one more weight that sees them all would absorb it.
+"""
+UNTIED = 1
 
 
 class Budget(NamedTuple):
@@ -77,11 +82,10 @@ class Distance:
         self._costs: dict[tuple[tuple[int, ...], int], tuple[tuple[int, int], ...]] = {}
         self._masks: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
 
-    def __call__(self, coords: Iterable[tuple[int, bool]], budget: Budget) -> int:
-        """Return a lower bound on the steps needed from `coords`.
+    def __call__(self, coords: Iterable[tuple[int, int]], budget: Budget) -> int:
+        """Return a lower bound on the steps needed from `coords`, each as (packed size, flags).
 
-        Each is (packed size, is a reduction that no weight has seen). Never above the truth;
-        INFINITE where the input shape is out of reach.
+        Never above the truth; INFINITE where the input shape is out of reach.
         """
         key = (tuple(sorted(coords)), budget)
         found = self._known.get(key)
@@ -101,13 +105,13 @@ class Distance:
         return best
 
     def _merged(self, coords: Abstract) -> Iterator[Abstract]:
-        for place, (size, untied) in enumerate(coords):
+        for place, (size, flags) in enumerate(coords):
             if coords[place] in coords[:place]:
                 continue
             for block in self._blocks:
                 if self._cuts(size, block):
                     rest = (*coords[:place], *coords[place + 1 :])
-                    yield (*rest, (size - block, untied), (block, untied))
+                    yield (*rest, (size - block, flags), (block, flags))
 
     def _cuts(self, size: int, block: int) -> bool:
         return block != size and self.spec.is_legal(Size(size - block))
@@ -119,15 +123,16 @@ class Distance:
         """
         for count in range(2, budget.splits + 2):
             for places in combinations(range(len(coords)), count):
+                flags = _together(coords[place][1] for place in places)
                 rest = [each for place, each in enumerate(coords) if place not in places]
                 sizes = tuple(coords[place][0] for place in places)
                 for parts in self._joint_cuts(sizes) if self._can_join(sum(sizes)) else ():
-                    yield count - 1, (*rest, *((part, False) for part in parts))
-        for place, (size, _) in enumerate(coords):
+                    yield count - 1, (*rest, *((part, flags) for part in parts))
+        for place, (size, flags) in enumerate(coords):
             rest = [*coords[:place], *coords[place + 1 :]]
             for cost, other in self._growths(budget):
                 for parts in self._joint_cuts((size, other)):
-                    yield cost, (*rest, *((part, False) for part in parts))
+                    yield cost, (*rest, *((part, flags & ~UNTIED) for part in parts))
 
     def _growths(self, budget: Budget) -> Iterator[tuple[int, int]]:
         """Yield (steps, packed size) of what a coordinate can be multiplied by."""
@@ -153,7 +158,8 @@ class Distance:
         options = [self._options(sizes, target) for target in self.targets]
         rests: dict[tuple[int, int], int] = {}
         best = INFINITE
-        untied = any(flag for _, flag in coords)
+        untied = any(flags & UNTIED for _, flags in coords)
+        ties = self._ties(coords)
         most = self._most_parts(budget.reductions, budget.merges)
 
         def choose(place: int, free: int, cost: int, fresh: int) -> None:
@@ -162,7 +168,7 @@ class Distance:
                 if (free, fresh) not in rests:
                     left = [each for spot, each in enumerate(coords) if free >> spot & 1]
                     least = int(self.weighted and (untied or fresh > 0))
-                    rests[free, fresh] = self._rest(left, budget, least, fresh)
+                    rests[free, fresh] = self._rest(left, budget, least, fresh, ties)
                 best = min(best, cost + rests[free, fresh])
                 return
             for price, new, mask in options[place]:
@@ -188,16 +194,42 @@ class Distance:
         left = budget.reductions - windows
         return left >= 0 and others <= self._most_parts(left, budget.merges)
 
-    def _rest(self, left: list[tuple[int, bool]], budget: Budget, least: int, fresh: int) -> int:
+    def _ties(self, coords: Abstract) -> Mapping[int, int]:
+        """Return the number of coordinates of each weight that one more weight could absorb.
+
+        Left out are those of which a coordinate may be a window, and all where coordinates can be
+        got rid of otherwise.
+        """
+        if not self.apart or self.spec.limits.expands:
+            return {}
+        found: dict[int, int] = {}
+        for size, flags in coords:
+            for bit in _bits(flags):
+                found[bit] = found.get(bit, 0) + (INFINITE if self.can_slide(size) else 1)
+        return found
+
+    def _rest(
+        self,
+        left: list[tuple[int, int]],
+        budget: Budget,
+        least: int,
+        fresh: int,
+        ties: Mapping[int, int],
+    ) -> int:
         """Return the steps that get rid of `left`: windows of places, contractions, expands.
 
         There are `least` contractions or more, for reductions that have to be weighted; `fresh`
         parts of the input are made of new reductions.
         """
         sizes = [size for size, _ in left]
-        tied = sum(self.can_slide(size) and not untied for size, untied in left)
-        untied = sum(self.can_slide(size) and untied for size, untied in left)
-        loose = sum(flag for _, flag in left)
+        tied = sum(self.can_slide(size) and not flags & UNTIED for size, flags in left)
+        untied = sum(self.can_slide(size) and bool(flags & UNTIED) for size, flags in left)
+        loose = sum(flags & UNTIED for _, flags in left)
+        absorbs = any(
+            sum(bool(flags & bit) for _, flags in left) == count for bit, count in ties.items()
+        )
+        if absorbs and budget.weights < 2:
+            return INFINITE
         splits = budget.splits if self._some_join(sizes) else 0
         best = INFINITE
         for first in range(untied + 1 if self.apart else 1):
@@ -208,7 +240,7 @@ class Distance:
                 if not enough or self._lacks_unfolds(sizes, used, missing, budget):
                     continue
                 dropped = self._drop(len(left) - used, loose > first, budget, splits)
-                needed = max(least, int(self.weighted and missing > 0))
+                needed = max(least, int(self.weighted and missing > 0), 2 * int(absorbs))
                 if dropped < needed:
                     dropped = needed if needed <= budget.weights else INFINITE
                 best = min(best, used + 2 * missing + dropped)
@@ -328,3 +360,20 @@ class Distance:
             whole = Size(size)
             self._windows[size] = self.spec.is_small(whole) and self.slides(whole)
         return self._windows[size]
+
+
+def _bits(flags: int) -> Iterator[int]:
+    """Yield the bits above UNTIED that are set."""
+    rest = flags & ~UNTIED
+    while rest:
+        bit = rest & -rest
+        yield bit
+        rest -= bit
+
+
+def _together(flags: Iterable[int]) -> int:
+    """Return the weights of which one of several coordinates is a part."""
+    found = 0
+    for each in flags:
+        found |= each
+    return found & ~UNTIED

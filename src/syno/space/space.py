@@ -15,13 +15,13 @@ from math import prod
 
 from syno.ir.coord import Coord, output, reduce
 from syno.ir.errors import OperatorError, SpecError
-from syno.ir.operator import Index, Operator, follows
+from syno.ir.operator import Index, Operator, follows, normal_index
 from syno.ir.size import ONE, Size
 from syno.ir.steps import is_buildable
 from syno.ir.verify import verify
 from syno.rules import RULES, Canonical, Rule
 from syno.rules.classes import Classes
-from syno.space.distance import INFINITE, Budget, Distance
+from syno.space.distance import INFINITE, UNTIED, Budget, Distance
 from syno.space.moves import after, candidates, is_candidate, is_wasted, made
 from syno.space.prunes import Taste, is_place
 from syno.space.spec import Binding, Spec
@@ -134,8 +134,10 @@ class SynthesisSpace:
             places and Counter(coord.size for coord in places) != self._apart
         ):
             return -1
+        rest = [c for c in coords if c not in places]
+        ties = self._ties(_weights_after(state, move), rest)
         abstract = [
-            (c.size.packed, c.op == "reduce" and c not in seen) for c in coords if c not in places
+            (c.size.packed, int(c.op == "reduce" and c not in seen) | ties.get(c, 0)) for c in rest
         ]
         distance = self.distance(abstract, self._budget(state, move, places))
         left = self.spec.limits.steps - state.steps - 1
@@ -182,12 +184,23 @@ class SynthesisSpace:
             sum(coord.size not in windows_of(coord) for coord in needed),
         )
 
+    def _ties(self, weights: Iterable[Index], coords: list[Coord]) -> dict[Coord, int]:
+        """Return a bit for each weight of which all coordinates are current, by coordinate."""
+        found: dict[Coord, int] = {}
+        bit = UNTIED << 1
+        for index in weights:
+            if all(coord in coords for coord in index):
+                for coord in index:
+                    found[coord] = found.get(coord, 0) | bit
+                bit <<= 1
+        return found
+
     def _may_weigh_more(self, state: State, move: Move) -> bool:
         """Tell whether another weight may see what no weight so far sees all of.
 
         Without a new reduction, a weight that sees only what follows from another is absorbed.
         """
-        seen = (*state.weights, *((move.operands,) if move.primitive == "contract" else ()))
+        seen = _weights_after(state, move)
         left = [c for c in state.coords if c not in move.operands or c in move.inner]
         left += [coord for coord in made(move) if coord not in left]
         free = [coord for coord in left if not self._is_place(coord)]
@@ -283,6 +296,12 @@ class SynthesisSpace:
     def form(self, op: Operator) -> Operator:
         """Return the operator as this space spells it."""
         return op if self.canonical is None else self.canonical.operator(op)
+
+
+def _weights_after(state: State, move: Move) -> tuple[Index, ...]:
+    """Return the indices of the weights after `move`; that of a new one is not sorted."""
+    new = (normal_index(move.operands),) if move.primitive == "contract" else ()
+    return (*state.weights, *new)
 
 
 @cache
