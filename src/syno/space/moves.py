@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from itertools import combinations, permutations
 
 from syno.ir.coord import Coord, merge, reduce, shift, split, stride, unfold
-from syno.ir.operator import Index, normal_index
+from syno.ir.operator import Index, digits, normal_index
 from syno.ir.size import Size, product
 from syno.rules import Canonical
 from syno.space.spec import Spec
@@ -129,11 +129,11 @@ def _is_wasted_shift(spec: Spec, move: Move, normal: Coord) -> bool:
 
 def _is_wasted_split(state: State, move: Move, normal: Coord) -> bool:
     """Tell whether digits that no weight has seen were cut to be joined."""
-    seen = {coord for index in state.weights for coord in index}
-    inside = {node for each in move.operands for node in each.walk()}
-    if normal not in inside:
+    if not any(normal is node for each in move.operands for node in each.walk()):
         return False
-    return not any(node in seen for node in inside if node not in set(normal.walk()))
+    whole = digits(normal)[0]
+    seen = (node for index in state.weights for coord in index for node in coord.walk())
+    return not any(node is not whole and digits(node)[0] is whole for node in seen)
 
 
 def _index(operands: Index) -> Index:
