@@ -16,11 +16,12 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+from networks import spec_of
+
 from syno.rules.canonical import Canonical
 from syno.space import space as spaces
 from syno.space.space import SynthesisSpace
 from syno.space.spec import Spec
-from syno.space.specs import convolution_spec, named_spec
 
 
 class Clock:
@@ -70,11 +71,11 @@ def share(spec: Spec, states: int, seed: int) -> tuple[float, float]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--spec", default="resnet20", help="a named spec, or resnet20's sites")
+    parser.add_argument("--spec", default="resnet20", help="resnet18, resnet20 or a small spec")
     parser.add_argument("--states", type=int, default=3000)
     parser.add_argument("--repeats", type=int, default=5)
     chosen = parser.parse_args()
-    spec = sites() if chosen.spec == "resnet20" else named_spec(chosen.spec)
+    spec = spec_of(chosen.spec)
     found = [share(spec, chosen.states, seed) for seed in range(chosen.repeats)]
     shares = [each for each, _ in found]
     print(
@@ -89,12 +90,6 @@ def main() -> None:
             }
         )
     )
-
-
-def sites() -> Spec:
-    """Return the spec of the convolutions of ResNet-20."""
-    places = [(16, 16, 32), (16, 32, 16), (32, 32, 16), (32, 64, 8), (64, 64, 8)]
-    return convolution_spec({"C_in": i, "C_out": o, "H": h, "W": h} for i, o, h in places)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,28 @@
+"""The spaces of networks that benchmarks search: the sites of their convolutions."""
+
+from __future__ import annotations
+
+from syno.space.spec import Spec
+from syno.space.specs import convolution_spec, named_spec
+
+SITES = {
+    "resnet20": [(16, 16, 32), (16, 32, 16), (32, 32, 16), (32, 64, 8), (64, 64, 8)],
+    "resnet18": [
+        (64, 64, 56),
+        (64, 128, 28),
+        (128, 128, 28),
+        (128, 256, 14),
+        (256, 256, 14),
+        (256, 512, 7),
+        (512, 512, 7),
+    ],
+}
+"""(channels in, channels out, height and width) of the 3x3 convolutions."""
+
+
+def spec_of(name: str) -> Spec:
+    """Return the spec of a network's sites, or the small spec of that name."""
+    if name not in SITES:
+        return named_spec(name)
+    bindings = [{"C_in": i, "C_out": o, "H": h, "W": h} for i, o, h in SITES[name]]
+    return convolution_spec(bindings, name)
