@@ -27,14 +27,8 @@ def test_both_sides_are_equal_for_all_sizes_up_to_6(rule: Rule) -> None:
 
 
 @pytest.mark.parametrize("rule", OF_TERMS, ids=named)
-def test_both_sides_are_one_operator_for_sizes_up_to_4(rule: Rule) -> None:
-    assert cases(rule, 4) >= 3
-    assert prove(rule, 4) is None
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("rule", OF_TERMS, ids=named)
 def test_both_sides_are_one_operator_for_sizes_up_to_6(rule: Rule) -> None:
+    assert cases(rule, 6) >= 1
     assert prove(rule, 6) is None
 
 
