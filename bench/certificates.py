@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -34,8 +33,7 @@ def certificate(name: str, depth: int) -> dict[str, object]:
 
 def with_prunes(name: str, depth: int) -> dict[str, object]:
     """Return what the space offers with its default prunes and by rules alone, and its classes."""
-    spec = named_spec(name)
-    spec = replace(spec, limits=replace(spec.limits, steps=depth))
+    spec = named_spec(name).up_to(depth)
     classes = Classes(spec.bindings)
     for op in enumerate_operators(SynthesisSpace(spec)):
         classes.is_first(op)

@@ -118,6 +118,17 @@ def _named() -> str:
     return "\n".join(parts)
 
 
+_FIGURES = (
+    "depth",
+    "raw_operators",
+    "classes",
+    "canonical_operators",
+    "redundant_by_rules",
+    "lost",
+    "redundant",
+)
+
+
 def forms() -> str:
     """Return the page about canonical forms with the certificates as they are kept."""
     found = json.loads(CERTIFICATES.read_text(encoding="utf-8"))
@@ -149,16 +160,6 @@ def forms() -> str:
     before, after = page.split(BEGIN)[0], page.split(END)[1]
     return before + BEGIN + text + END + after
 
-
-_FIGURES = (
-    "depth",
-    "raw_operators",
-    "classes",
-    "canonical_operators",
-    "redundant_by_rules",
-    "lost",
-    "redundant",
-)
 
 if __name__ == "__main__":
     PAGE.parent.mkdir(exist_ok=True)

@@ -170,6 +170,13 @@ def test_the_language_page_is_what_the_tables_say(update: bool) -> None:
     assert made["PAGE"].read_text(encoding="utf-8") == made["page"](), "run docs/generate.py"
 
 
+def test_the_certificates_on_the_page_are_those_that_are_kept() -> None:
+    import runpy
+
+    made = runpy.run_path(str(DOCS / "generate.py"))
+    assert made["FORMS"].read_text(encoding="utf-8") == made["forms"](), "run docs/generate.py"
+
+
 @pytest.mark.parametrize(
     ("expected", "printed", "same"),
     [

@@ -13,9 +13,8 @@ from near_misses import NEAR
 
 import syno
 from syno.ir.operator import Operator
-from syno.ir.size import Size
-from syno.rules import canonical, same_operator
-from syno.rules.canonical import Canonical, values_under
+from syno.ir.size import Size, Values
+from syno.rules import Canonical, canonical, same_operator
 from syno.rules.simplest import Simplest
 from syno.space.prunes import PRUNES, Taste
 from syno.space.space import SynthesisSpace
@@ -85,7 +84,7 @@ SAME = {
 
 
 def form(op: Operator) -> Operator:
-    found = Canonical(values_under(BOUND), coefficients=("g", "k", "s"))
+    found = Canonical(Values(BOUND), coefficients=("g", "k", "s"))
     return found.operator(op)
 
 
@@ -129,10 +128,10 @@ def test_a_range_is_not_forgotten_where_nothing_else_remembers_it() -> None:
 
 
 def test_sizes_of_one_value_have_one_name() -> None:
-    simplest = Simplest(values_under(BOUND), ("g", "k", "s"))
+    simplest = Simplest(Values(BOUND), ("g", "k", "s"))
     texts = {"s*s": "g", "g/s": "s", "C_in*s/g": "C_in/s", "C_in/(s*s)": "C_in/g", "k*s": "k*s"}
     assert {text: str(simplest(Size.parse(text))) for text in texts} == texts
-    assert Simplest(values_under(BOUND))(Size.parse("s*s")) is Size.parse("s*s")
+    assert Simplest(Values(BOUND))(Size.parse("s*s")) is Size.parse("s*s")
 
 
 # -------------------------------------------------------------------------- any order of the steps

@@ -39,6 +39,7 @@ err = Console(markup=False, highlight=False, soft_wrap=True, stderr=True)
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object as the last line of the output.")
 ]
+SmallSpec = Annotated[str, typer.Option(help="conv1d, conv2d, image, linear or pool1d.")]
 Model = Annotated[
     str,
     typer.Option(help="convnet (8x8 digits), resnet20 (CIFAR) or resnet18 (ImageNet; time only)."),

@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from syno.cli.app import NOT_EXACT, Json, app, emit, err, out
+from syno.cli.app import NOT_EXACT, Json, SmallSpec, app, emit, err, out
 from syno.run.progress import plain_progress
 
 
 @app.command()
 def certify(
-    spec: Annotated[str, typer.Option(help="conv1d, conv2d, image, linear or pool1d.")] = "pool1d",
+    spec: SmallSpec = "pool1d",
     depth: Annotated[int, typer.Option(min=1, help="Most steps of an operator.")] = 5,
     processes: Annotated[
         int, typer.Option(min=1, max=2, help="2 runs the two enumerations at a time.")
@@ -53,8 +53,8 @@ def certify(
     out.print(table)
     for text in found.lost_operators:
         out.print(f"lost: {text.splitlines()[-1]}")
-    exact = not found.lost and not found.redundant and not found.gained
-    out.print("exact: one operator for each class" if exact else "not exact: a rule is wrong")
+    verdict = "exact: one operator for each class" if found.exact else "not exact: a rule is wrong"
+    out.print(verdict)
     emit(as_json, found.as_dict())
-    if not exact:
+    if not found.exact:
         raise typer.Exit(NOT_EXACT)

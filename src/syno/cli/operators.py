@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from syno.cli.app import BAD_INPUT, Json, Sizes, app, emit, err, out
+from syno.cli.app import BAD_INPUT, Json, Sizes, SmallSpec, app, emit, err, out
 from syno.ir.errors import SizeError, SynoError
 from syno.ir.operator import Operator
 from syno.run.progress import plain_progress
@@ -32,7 +32,7 @@ Formula = Annotated[
 
 @app.command(name="enumerate")
 def enumerate_command(
-    spec: Annotated[str, typer.Option(help="conv1d, conv2d, image, linear or pool1d.")] = "linear",
+    spec: SmallSpec = "linear",
     depth: Annotated[
         int | None,
         typer.Option(min=1, help="Most steps of an operator.", show_default="the spec's"),
@@ -48,15 +48,13 @@ def enumerate_command(
 
     Example: syno enumerate --spec pool1d --depth 3
     """
-    from dataclasses import replace
-
     from syno.space.enumerate import enumerate_operators
     from syno.space.space import SynthesisSpace
     from syno.space.specs import named_spec
 
     chosen = named_spec(spec)
     if depth is not None:
-        chosen = replace(chosen, limits=replace(chosen.limits, steps=depth))
+        chosen = chosen.up_to(depth)
     found: list[Operator] = []
     with plain_progress(err, f"operators of {chosen.name}") as step:
         operators = enumerate_operators(SynthesisSpace(chosen, distinct=True))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from syno.cli.app import Json, app, emit, err, out
+from syno.cli.app import Json, SmallSpec, app, emit, err, out
 from syno.run.progress import plain_progress
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @app.command(name="prunes")
 def prunes_command(
-    spec: Annotated[str, typer.Option(help="conv1d, conv2d, image, linear or pool1d.")] = "conv2d",
+    spec: SmallSpec = "conv2d",
     rollouts: Annotated[int, typer.Option(min=0, help="Random walks through the spec.")] = 200,
     seed: Annotated[int, typer.Option(help="Seed of the walks.")] = 0,
     as_json: Json = False,

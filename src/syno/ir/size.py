@@ -8,7 +8,7 @@ comparing is comparing ints. A literal integer is the product of its primes, eac
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 
 from syno.ir.errors import SizeError
@@ -133,6 +133,24 @@ class Size:
                 "Choose sizes that divide, or another coefficient."
             )
         return int(value)
+
+
+class Values:
+    """The values of sizes under several bindings; all of them are remembered."""
+
+    def __init__(self, bindings: Iterable[Mapping[str, int]]) -> None:
+        self.bindings = tuple(bindings)
+        self._known: dict[Size, tuple[int, ...] | None] = {}
+
+    def __call__(self, size: Size) -> tuple[int, ...] | None:
+        """Return the value of `size` under each binding; None unless all are positive integers."""
+        if size not in self._known:
+            try:
+                found = tuple(size.evaluate(binding) for binding in self.bindings)
+            except SizeError:
+                found = None
+            self._known[size] = found
+        return self._known[size]
 
 
 def product(sizes: list[Size] | tuple[Size, ...]) -> Size:

@@ -8,9 +8,9 @@ from functools import lru_cache
 from syno.ir.coord import Coord
 from syno.ir.errors import SizeError
 from syno.ir.operator import Index, Operator
-from syno.ir.size import Size
+from syno.ir.size import Values
 from syno.ir.steps import is_buildable, steps
-from syno.rules.rewrite import Rewriter, Values
+from syno.rules.rewrite import Rewriter
 from syno.rules.sums import Sum, Sums
 from syno.rules.table import RULES, Rule
 
@@ -20,10 +20,9 @@ _PRIMES = (1009, 1013, 1019, 1021, 1031, 1033, 1039, 1049, 1051, 1061, 1063, 106
 class Canonical:
     """Canonical forms where sizes have certain values, under some rules, by default all.
 
-    `values` returns the values of a size under each binding, None where they are not all positive
-    integers. Rules hold where they do so under every binding. `coefficients` names the symbols that
-    are constants: two of their products may have one value. `expands` tells that coordinates may be
-    dropped that nothing reads.
+    Rules hold where they do so under every binding that `values` knows. `coefficients` names the
+    symbols that are constants: two of their products may have one value. `expands` tells that
+    coordinates may be dropped that nothing reads.
     """
 
     def __init__(
@@ -35,9 +34,9 @@ class Canonical:
         expands: bool = False,
     ) -> None:
         chosen = [rule for rule in rules if not rule.built_in]
-        of_indices = [rule for rule in chosen if rule.kind == "index"]
+        of_indices = [rule for rule in chosen if not rule.seen]
         self.rewriter = Rewriter(values, of_indices, expands=expands)
-        of_sums = [rule for rule in chosen if rule.kind == "sum"]
+        of_sums = [rule for rule in chosen if rule.seen]
         self.sums = Sums(self.rewriter, of_sums, coefficients)
         self._operators: dict[Operator, Operator] = {}
 
@@ -46,7 +45,7 @@ class Canonical:
         return self.rewriter(coord)
 
     def is_constant(self, coord: Coord) -> bool:
-        """Tell whether `coord` is 0 whatever its iterators are."""
+        """Tell whether `coord`, or a part of it, has the same value everywhere."""
         return self.rewriter.is_constant(coord)
 
     def state(self, coords: Sequence[Coord], weights: Iterable[Index]) -> Sum:
@@ -78,22 +77,7 @@ def canonical(op: Operator, bindings: Iterable[Mapping[str, int]] = ()) -> Opera
 
 @lru_cache(maxsize=64)
 def _under(bindings: tuple[tuple[tuple[str, int], ...], ...], expands: bool) -> Canonical:
-    return Canonical(values_under([dict(each) for each in bindings]), expands=expands)
-
-
-def values_under(bindings: Sequence[Mapping[str, int]]) -> Values:
-    """Return the function that gives the values of a size under each of `bindings`."""
-    known: dict[Size, tuple[int, ...] | None] = {}
-
-    def values(size: Size) -> tuple[int, ...] | None:
-        if size not in known:
-            try:
-                known[size] = tuple(size.evaluate(each) for each in bindings)
-            except SizeError:
-                known[size] = None
-        return known[size]
-
-    return values
+    return Canonical(Values(map(dict, bindings)), expands=expands)
 
 
 def _anything(symbols: Iterable[str]) -> tuple[dict[str, int], ...]:
@@ -105,4 +89,4 @@ def _anything(symbols: Iterable[str]) -> tuple[dict[str, int], ...]:
     return odd, {name: 2 * prime for name, prime in odd.items()}
 
 
-__all__ = ["Canonical", "canonical", "values_under"]
+__all__ = ["Canonical", "canonical"]

@@ -60,10 +60,5 @@ class Classes:
         """Number of operators, as they are spelled."""
         return len(self._first)
 
-    @property
-    def repeated(self) -> list[list[Operator]]:
-        """The classes of more than one spelling."""
-        return [members for members in self.members.values() if len(members) > 1]
-
 
 __all__ = ["Classes", "Key"]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from syno.ir.operator import Operator
-from syno.rules.fingerprint import Words, mix, terms
+from syno.rules.fingerprint import Words, mix, summed, terms
 
 
 def degenerate(op: Operator, sizes: Mapping[str, int]) -> str | None:
@@ -85,10 +85,8 @@ def _repeats(
 
 def _sums(groups: NDArray[np.integer], words: Words) -> Words:
     """Return the sum of the words of each group, which does not depend on their order."""
-    found, inverse = np.unique(groups, return_inverse=True)
-    sums = np.zeros(len(found), dtype=np.uint64)
-    np.add.at(sums, inverse.ravel(), mix(words))
-    return sums
+    _, inverse = np.unique(groups, return_inverse=True)
+    return summed(inverse.ravel(), mix(words))
 
 
 __all__ = ["degenerate"]

@@ -166,12 +166,9 @@ def _form(products: Words, places: list[Words]) -> bytes:
         return np.sum(products, dtype=np.uint64).tobytes()
     axes = [np.unique(place, return_inverse=True)[1].ravel() for place in places]
     shape = tuple(int(axis.max(initial=-1)) + 1 for axis in axes)
-    keys = np.zeros(len(products), dtype=np.int64)
-    for axis, length in zip(axes, shape, strict=True):
-        keys = keys * length + axis
+    keys = _joint(range(len(axes)), axes, shape)
     cells, inverse = np.unique(keys, return_inverse=True)
-    values = np.zeros(len(cells), dtype=np.uint64)
-    np.add.at(values, inverse.ravel(), products)
+    values = summed(inverse.ravel(), products)
     cells, values = cells[values != 0], values[values != 0]
     spots = np.unravel_index(cells, shape)
     return _refined(values, [np.asarray(spot) for spot in spots], shape)
@@ -185,25 +182,24 @@ def _refined(values: Words, spots: list[NDArray[np.intp]], shape: tuple[int, ...
     """
     colour = mix(values)
     slices = [
-        np.unique(_joint(chosen, spots, shape), return_inverse=True)[1].ravel()
+        (size, np.unique(_joint(chosen, spots, shape), return_inverse=True)[1].ravel())
         for size in range(1, len(spots))
         for chosen in combinations(range(len(spots)), size)
     ]
-    sizes = [size for size in range(1, len(spots)) for _ in combinations(range(len(spots)), size)]
     for _ in range(_ROUNDS):
         around = np.zeros_like(colour)
-        for place, size in zip(slices, sizes, strict=True):
-            around += mix(_summed(place, mix(colour)) + np.uint64(size))[place]
+        for size, place in slices:
+            around += mix(summed(place, mix(colour)) + np.uint64(size))[place]
         colour = mix(colour ^ around)
     ends = []
     for spot in spots:
-        sums = _summed(spot, colour)
+        sums = summed(spot, colour)
         ends.append(np.sort(sums[sums != 0]).tobytes())
     return np.sort(colour).tobytes() + b"|".join(sorted(ends))
 
 
 def _joint(
-    chosen: tuple[int, ...], spots: list[NDArray[np.intp]], shape: tuple[int, ...]
+    chosen: Iterable[int], spots: list[NDArray[np.intp]], shape: tuple[int, ...]
 ) -> NDArray[np.intp]:
     """Return one number for each cell that tells its entries in the chosen weights."""
     keys = np.zeros(len(spots[0]), dtype=np.intp)
@@ -212,7 +208,8 @@ def _joint(
     return keys
 
 
-def _summed(places: NDArray[np.intp], words: Words) -> Words:
+def summed(places: NDArray[np.intp], words: Words) -> Words:
+    """Return the sum of the words at each place, which does not depend on their order."""
     sums = np.zeros(int(places.max(initial=-1)) + 1, dtype=np.uint64)
     np.add.at(sums, places, words)
     return sums
@@ -226,4 +223,4 @@ def mix(words: Words) -> Words:
     return mixed ^ (mixed >> np.uint64(31))
 
 
-__all__ = ["Formula", "Words", "fingerprint", "mix", "same_operator", "terms"]
+__all__ = ["Formula", "Words", "fingerprint", "mix", "same_operator", "summed", "terms"]

@@ -2,130 +2,116 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from syno.rules.rule import Rule
 
-
-def _index(
-    name: str,
-    before: str,
-    after: str,
-    iterators: Mapping[str, str],
-    reason: str,
-    condition: str = "",
-    where: Mapping[str, str] | None = None,
-    beside: str = "",
-) -> Rule:
-    return Rule(name, before, after, iterators, reason, condition, where or {}, beside)
-
-
-BUILT_IN: tuple[Rule, ...] = tuple(
-    Rule(name, before, after, iterators, reason, built_in=True)
-    for name, before, after, iterators, reason in (
-        (
-            "quotient of quotient",
-            "(i // B) // C",
-            "i // (B*C)",
-            {"i": "B*C*D"},
-            "a block of blocks is a larger block",
-        ),
-        (
-            "remainder of remainder",
-            "(i % (B*C)) % B",
-            "i % B",
-            {"i": "B*C*D"},
-            "the place in a small block ignores larger ones",
-        ),
-        (
-            "quotient of remainder",
-            "(i % (B*C)) // B",
-            "(i // B) % C",
-            {"i": "B*C*D"},
-            "the middle digits can be cut from either end",
-        ),
-        (
-            "split of split",
-            "(i*B + j)*C + l",
-            "i*(B*C) + (j*C + l)",
-            {"i": "G", "j": "B", "l": "C"},
-            "digits join in either order",
-        ),
-        (
-            "stride of stride",
-            "B*(C*i)",
-            "(B*C)*i",
-            {"i": "N"},
-            "two strides are one",
-        ),
-    )
+BUILT_IN: tuple[Rule, ...] = (
+    Rule(
+        "quotient of quotient",
+        "(i // B) // C",
+        "i // (B*C)",
+        {"i": "B*C*D"},
+        "a block of blocks is a larger block",
+        built_in=True,
+    ),
+    Rule(
+        "remainder of remainder",
+        "(i % (B*C)) % B",
+        "i % B",
+        {"i": "B*C*D"},
+        "the place in a small block ignores larger ones",
+        built_in=True,
+    ),
+    Rule(
+        "quotient of remainder",
+        "(i % (B*C)) // B",
+        "(i // B) % C",
+        {"i": "B*C*D"},
+        "the middle digits can be cut from either end",
+        built_in=True,
+    ),
+    Rule(
+        "split of split",
+        "(i*B + j)*C + l",
+        "i*(B*C) + (j*C + l)",
+        {"i": "G", "j": "B", "l": "C"},
+        "digits join in either order",
+        built_in=True,
+    ),
+    Rule(
+        "stride of stride",
+        "B*(C*i)",
+        "(B*C)*i",
+        {"i": "N"},
+        "two strides are one",
+        built_in=True,
+    ),
 )
 
 OF_INDICES: tuple[Rule, ...] = (
-    _index(
+    Rule(
         "quotient of split",
         "(i*B + j) // B",
         "i",
         {"i": "G", "j": "B"},
         "merge undoes split",
     ),
-    _index(
+    Rule(
         "remainder of split",
         "(i*B + j) % B",
         "j",
         {"i": "G", "j": "B"},
         "merge undoes split",
     ),
-    _index(
+    Rule(
         "quotient of split below",
         "(i*(B*C) + j) // C",
         "i*B + j // C",
         {"i": "G", "j": "B*C"},
         "merge the low part first, then split",
     ),
-    _index(
+    Rule(
         "remainder of split below",
         "(i*(B*C) + j) % C",
         "j % C",
         {"i": "G", "j": "B*C"},
         "the high part does not reach the low digits",
     ),
-    _index(
+    Rule(
         "quotient of split above",
         "(i*B + j) // (B*C)",
         "i // C",
         {"i": "C*D", "j": "B"},
         "the low part does not reach the high digits",
     ),
-    _index(
+    Rule(
         "remainder of split above",
         "(i*B + j) % (B*C)",
         "(i % C)*B + j",
         {"i": "C*D", "j": "B"},
         "merge the high part first, then split",
     ),
-    _index(
+    Rule(
         "split of merge",
         "(i // B)*B + i % B",
         "i",
         {"i": "B*C"},
         "split undoes merge",
     ),
-    _index(
+    Rule(
         "split of middle digits",
         "(i // (B*C))*C + (i // B) % C",
         "i // B",
         {"i": "B*C*D"},
         "split undoes merge",
     ),
-    _index(
+    Rule(
         "split of low digits",
         "((i // B) % C)*B + i % B",
         "i % (B*C)",
         {"i": "B*C*D"},
         "split undoes merge",
     ),
-    _index(
+    Rule(
         "shift of shift",
         "((i + d) % N + e) % N",
         "(i + f) % N",
@@ -134,7 +120,7 @@ OF_INDICES: tuple[Rule, ...] = (
         "(d + e) % N > 0",
         {"f": "d + e"},
     ),
-    _index(
+    Rule(
         "shift back",
         "((i + d) % N + e) % N",
         "i",
@@ -142,7 +128,7 @@ OF_INDICES: tuple[Rule, ...] = (
         "two shifts by the whole size come back",
         "(d + e) % N == 0",
     ),
-    _index(
+    Rule(
         "shift all around",
         "(i + d) % N",
         "i",
@@ -150,7 +136,7 @@ OF_INDICES: tuple[Rule, ...] = (
         "a shift by the whole size comes back",
         "d % N == 0",
     ),
-    _index(
+    Rule(
         "shift by blocks",
         "((i*B + j) + d) % (G*B)",
         "(((i + e) % G)*B + j + f) % (G*B)",
@@ -159,7 +145,7 @@ OF_INDICES: tuple[Rule, ...] = (
         "d // B > 0",
         {"e": "d // B", "f": "d % B"},
     ),
-    _index(
+    Rule(
         "shift of stride",
         "(B*i + d) % (B*N)",
         "(B*((i + e) % N) + f) % (B*N)",
@@ -168,7 +154,7 @@ OF_INDICES: tuple[Rule, ...] = (
         "d // B > 0",
         {"e": "d // B", "f": "d % B"},
     ),
-    _index(
+    Rule(
         "shift without carry",
         "((i*(B*C) + C*j) + d) % (G*B*C)",
         "i*(B*C) + (C*j + d) % (B*C)",
@@ -176,7 +162,7 @@ OF_INDICES: tuple[Rule, ...] = (
         "a shift by less than the stride of the low part does not reach the high part",
         "d // C == 0",
     ),
-    _index(
+    Rule(
         "split of a shifted and strided merge",
         "(i // B)*(B*C) + (C*(i % B) + d) % (B*C)",
         "(C*i + d) % (B*C*D)",
@@ -184,7 +170,7 @@ OF_INDICES: tuple[Rule, ...] = (
         "split undoes merge, below the stride and a shift without carry",
         "d // C == 0",
     ),
-    _index(
+    Rule(
         "remainder of shift by blocks",
         "((i + d) % (B*C)) % B",
         "((i + f) % (B*C)) % B",
@@ -193,7 +179,7 @@ OF_INDICES: tuple[Rule, ...] = (
         "d // B > 0",
         {"f": "d % B"},
     ),
-    _index(
+    Rule(
         "quotient of shift by blocks",
         "((i + d) % (B*C)) // B",
         "(((i + f) % (B*C)) // B + e) % C",
@@ -202,7 +188,7 @@ OF_INDICES: tuple[Rule, ...] = (
         "d // B > 0",
         {"e": "d // B", "f": "d % B"},
     ),
-    _index(
+    Rule(
         "split of a shifted part",
         "((i // B + d) % C)*B + i % B",
         "(i + e) % (B*C)",
@@ -210,14 +196,14 @@ OF_INDICES: tuple[Rule, ...] = (
         "blocks that move together move the whole",
         where={"e": "d * B"},
     ),
-    _index(
+    Rule(
         "split of a strided merge",
         "(i // B)*(B*C) + C*(i % B)",
         "C*i",
         {"i": "B*D"},
         "split undoes merge, below the stride",
     ),
-    _index(
+    Rule(
         "split of shifted digits",
         "(((i*B + j) + d) % (G*B))*C + l",
         "((i*(B*C) + (j*C + l)) + e) % (G*B*C)",
@@ -225,70 +211,70 @@ OF_INDICES: tuple[Rule, ...] = (
         "digits that move together are shifted by blocks of what is below them",
         where={"e": "d * C"},
     ),
-    _index(
+    Rule(
         "stride of split",
         "C*(i*B + j)",
         "i*(B*C) + C*j",
         {"i": "G", "j": "B"},
         "a stride is a stride of the low part, in larger blocks",
     ),
-    _index(
+    Rule(
         "quotient of stride",
         "(B*i) // B",
         "i",
         {"i": "N"},
         "merge undoes stride",
     ),
-    _index(
+    Rule(
         "quotient of a longer stride",
         "(B*C*i) // B",
         "C*i",
         {"i": "N"},
         "merge undoes a part of the stride",
     ),
-    _index(
+    Rule(
         "quotient of a shorter stride",
         "(B*i) // (B*C)",
         "i // C",
         {"i": "C*D"},
         "merge undoes the stride, then cuts what it moved over",
     ),
-    _index(
+    Rule(
         "remainder of a shorter stride",
         "(B*i) % (B*C)",
         "B*(i % C)",
         {"i": "C*D"},
         "what a stride moves over can be cut first",
     ),
-    _index(
+    Rule(
         "remainder of stride",
         "(B*i) % B",
         "0",
         {"i": "N"},
         "every multiple of B has the same last digit",
     ),
-    _index(
+    Rule(
         "remainder of a longer stride",
         "(B*C*i) % B",
         "0",
         {"i": "N"},
         "every multiple of B has the same last digit",
     ),
-    _index(
+    Rule(
         "remainder of shifted stride",
         "((B*i + d) % (B*N)) % B",
         "d % B",
         {"i": "N"},
         "shifted multiples of B have the same last digit",
     ),
-    _index(
+    Rule(
         "remainder of a longer shifted stride",
         "((B*C*i + d) % (B*C*N)) % B",
         "d % B",
         {"i": "N"},
         "shifted multiples of B have the same last digit",
     ),
-    _index(
+    Rule(
         "window as wide as its stride",
         "(B*i + d) % (B*N) + w - B//2",
         "i*B + w",
@@ -296,7 +282,7 @@ OF_INDICES: tuple[Rule, ...] = (
         "a window that is shifted to begin at the multiple is the low digit",
         "d == B // 2",
     ),
-    _index(
+    Rule(
         "window as wide as its stride, below a digit",
         "(l*(B*N) + (B*i + d) % (B*N)) + w - B//2",
         "l*(B*N) + (i*B + w)",
@@ -304,21 +290,21 @@ OF_INDICES: tuple[Rule, ...] = (
         "a window that is shifted to begin at the multiple is the low digit",
         "d == B // 2",
     ),
-    _index(
+    Rule(
         "window of low digit and steps",
         "(i*B + j) + B*w - (B*K)//2",
         "B*i + (w*B + j) - (B*K)//2",
         {"i": "G", "j": "B", "w": "K"},
         "steps of blocks and places in a block are one window over a stride",
     ),
-    _index(
+    Rule(
         "window of low digit and longer steps",
         "(i*B + j) + (B*C)*w - (B*C*K)//2",
         "B*i + ((C*w)*B + j) - (B*C*K)//2",
         {"i": "G", "j": "B", "w": "K"},
         "steps of blocks and places in a block are one window over a stride",
     ),
-    _index(
+    Rule(
         "window over high digit",
         "(i + w - K//2)*B + j",
         "B*i + (w*B + j) - (B*K)//2",
@@ -326,7 +312,7 @@ OF_INDICES: tuple[Rule, ...] = (
         "a window over blocks, with the places in a block, is one over a stride",
         "(K*B) // 2 == B * (K // 2)",
     ),
-    _index(
+    Rule(
         "quotient of window over stride",
         "(B*i + (w*B + j) - (B*K)//2) // B",
         "i + w - K//2",
@@ -334,7 +320,7 @@ OF_INDICES: tuple[Rule, ...] = (
         "whole blocks are a window over the high digit",
         "(K*B) // 2 == B * (K // 2)",
     ),
-    _index(
+    Rule(
         "remainder of window over stride",
         "(B*i + (w*B + j) - (B*K)//2) % B",
         "j",
@@ -343,7 +329,7 @@ OF_INDICES: tuple[Rule, ...] = (
         "(K*B) // 2 == B * (K // 2)",
         beside="i + w - K//2",
     ),
-    _index(
+    Rule(
         "window over high digit, shifted",
         "(B*i + d) % (B*G) + (w*B + j) - (B*K)//2",
         "(i + w - K//2)*B + j",
@@ -351,7 +337,7 @@ OF_INDICES: tuple[Rule, ...] = (
         "a shift makes up for the centre of the wider window",
         "(K*B) // 2 - d == B * (K // 2)",
     ),
-    _index(
+    Rule(
         "window over high digit in longer steps, shifted",
         "(B*C*i + d) % (B*C*G) + (w*B + j) - (B*K)//2",
         "(C*i + w - K//2)*B + j",
@@ -359,7 +345,7 @@ OF_INDICES: tuple[Rule, ...] = (
         "a shift makes up for the centre of the wider window",
         "(K*B) // 2 - d == B * (K // 2)",
     ),
-    _index(
+    Rule(
         "steps over high digit, shifted",
         "(i*B + j) + (B*w + d) % (B*K) - (B*K)//2",
         "(i + w - K//2)*B + j",
@@ -367,7 +353,7 @@ OF_INDICES: tuple[Rule, ...] = (
         "a shift makes up for the centre of the wider window",
         "(K*B) // 2 - d == B * (K // 2)",
     ),
-    _index(
+    Rule(
         "window of low digit and shifted steps",
         "(i*B + j) + (B*w + d) % (B*K) - (B*K)//2",
         "(B*i + d) % (B*G) + (w*B + j) - (B*K)//2",
@@ -375,7 +361,7 @@ OF_INDICES: tuple[Rule, ...] = (
         "a shift without carry moves the base or the window",
         "d // B == 0",
     ),
-    _index(
+    Rule(
         "shifted window over high digit",
         "((i + w - K//2 + d) % G)*B + j",
         "(B*i + (w*B + j) - (B*K)//2 + e) % (B*G)",
@@ -384,7 +370,7 @@ OF_INDICES: tuple[Rule, ...] = (
         "(K*B) // 2 == B * (K // 2)",
         {"e": "d * B"},
     ),
-    _index(
+    Rule(
         "window over the blocks of a merge",
         "(i // B + w - K//2)*B + i % B",
         "i + (B*w + e) % (B*K) - (B*K)//2",
@@ -392,7 +378,7 @@ OF_INDICES: tuple[Rule, ...] = (
         "a window over blocks is one over the whole, in steps of blocks",
         where={"e": "(K*B) // 2 - B * (K // 2)"},
     ),
-    _index(
+    Rule(
         "quotient of window over blocks",
         "(i + B*w - (B*K)//2) // B",
         "i // B + w - K//2",
@@ -400,7 +386,7 @@ OF_INDICES: tuple[Rule, ...] = (
         "steps of whole blocks are a window over the high part",
         "(K*B) // 2 == B * (K // 2)",
     ),
-    _index(
+    Rule(
         "remainder of window over blocks",
         "(i + B*w - (B*K)//2) % B",
         "i % B",
@@ -409,7 +395,7 @@ OF_INDICES: tuple[Rule, ...] = (
         "(K*B) // 2 == B * (K // 2)",
         beside="i // B + w - K//2",
     ),
-    _index(
+    Rule(
         "quotient of shifted window over blocks",
         "(i + (B*w + d) % (B*K) - (B*K)//2) // B",
         "i // B + w - K//2",
@@ -417,7 +403,7 @@ OF_INDICES: tuple[Rule, ...] = (
         "steps of whole blocks are a window over the high part",
         "(K*B) // 2 - d == B * (K // 2)",
     ),
-    _index(
+    Rule(
         "remainder of shifted window over blocks",
         "(i + (B*w + d) % (B*K) - (B*K)//2) % B",
         "i % B",
@@ -426,28 +412,28 @@ OF_INDICES: tuple[Rule, ...] = (
         "(K*B) // 2 - d == B * (K // 2)",
         beside="i // B + w - K//2",
     ),
-    _index(
+    Rule(
         "window with the low digit of a merge",
         "B*(i // B) + (w*B + i % B) - (B*K)//2",
         "i + B*w - (B*K)//2",
         {"i": "B*C", "w": "K"},
         "split undoes merge, where the window adds them",
     ),
-    _index(
+    Rule(
         "window and low digit of one size",
         "(i*B + j) + w - B//2",
         "(i*B + w) + j - B//2",
         {"i": "G", "j": "B", "w": "B"},
         "the two are added: their names are in a fixed order",
     ),
-    _index(
+    Rule(
         "low digits of window and base",
         "(i*B + j) + (v*B + w) - (B*K)//2",
         "(i*B + w) + (v*B + j) - (B*K)//2",
         {"i": "G", "j": "B", "v": "K", "w": "B"},
         "the two are added: their names are in a fixed order",
     ),
-    _index(
+    Rule(
         "two windows of two",
         "(i + w - K//2) + v - K//2",
         "(i + v - K//2) + w - K//2",

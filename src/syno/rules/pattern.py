@@ -7,9 +7,10 @@ distances of shifts, which are written as numbers that no formula holds.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from operator import floordiv
 
 from syno.ir.coord import Coord, output, rebuild, reduce, shift
 from syno.ir.grammar import Node, Reader
@@ -17,8 +18,8 @@ from syno.ir.index import Scope, read_index
 from syno.ir.size import Size, product
 from syno.rules.table import Rule
 
-DISTANCES: Mapping[str, int] = {"d": 9_999_991, "e": 9_999_973, "f": 9_999_971}
-_NAMES = {number: name for name, number in DISTANCES.items()}
+_DISTANCES: Mapping[str, int] = {"d": 9_999_991, "e": 9_999_973, "f": 9_999_971}
+_NAMES = {number: name for name, number in _DISTANCES.items()}
 _LETTER = re.compile(r"\b[def]\b")
 
 
@@ -46,7 +47,7 @@ def leaves_of(rule: Rule) -> Mapping[str, Coord]:
 
 def side(rule: Rule, text: str) -> Coord:
     """Return one side of an index rule as a coordinate over its symbols."""
-    numbered = _LETTER.sub(lambda found: str(DISTANCES[found[0]]), text)
+    numbered = _LETTER.sub(lambda found: str(_DISTANCES[found[0]]), text)
     return read_index(Reader(numbered).sum(), Scope(dict(leaves_of(rule))), numbered)
 
 
@@ -75,12 +76,12 @@ def instance(right: Coord, match: Match, distances: Mapping[str, int]) -> Coord:
         distance = distances[_NAMES[right.arg]]
         return shift(args[0], distance) if distance else args[0]
     if isinstance(right.arg, Size):
-        sized = Coord(right.op, right.args, bound(right.arg, match.sizes), right.size)
+        sized = Coord(right.op, right.args, _bound(right.arg, match.sizes), right.size)
         return rebuild(sized, args)
     return rebuild(right, args)
 
 
-def bound(size: Size, sizes: Mapping[str, Size]) -> Size:
+def _bound(size: Size, sizes: Mapping[str, Size]) -> Size:
     """Return `size` with its symbols replaced by what they stand for."""
     return product([sizes[name] ** power for name, power in size.exponents.items()])
 
@@ -126,20 +127,30 @@ def _bind(left: Size, actual: object, sizes: dict[str, Size]) -> bool:
     return True
 
 
-def number(node: Node, values: Mapping[str, int]) -> int:
-    """Return the value of an expression of integers: + - * // % and parentheses."""
+def letters(text: str) -> set[str]:
+    """Return the distances that a text names."""
+    return set(_LETTER.findall(text))
+
+
+def number(
+    node: Node, values: Mapping[str, int], divide: Callable[[int, int], int] = floordiv
+) -> int:
+    """Return the value of an expression of integers: + - * // % and parentheses.
+
+    Values may be whatever calculates as integers do, with its own `divide` for //.
+    """
     if node.op == "name":
         return values[node.text]
     if node.op == "int":
         return int(node.text)
     if node.op == "group":
-        return number(node.args[0], values)
-    left, right = (number(each, values) for each in node.args)
+        return number(node.args[0], values, divide)
+    left, right = (number(each, values, divide) for each in node.args)
     results = {
         "+": lambda: left + right,
         "-": lambda: left - right,
         "*": lambda: left * right,
-        "//": lambda: left // right,
+        "//": lambda: divide(left, right),
         "%": lambda: left % right,
     }
     return results[node.op]()
@@ -161,14 +172,13 @@ def holds(condition: str, values: Mapping[str, int]) -> bool:
 
 
 __all__ = [
-    "DISTANCES",
     "Match",
-    "bound",
     "expression",
     "filled",
     "holds",
     "instance",
     "leaves_of",
+    "letters",
     "matched",
     "number",
     "side",

@@ -8,18 +8,15 @@ conditions have to hold, under every binding that `values` knows.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
 from syno.ir.coord import Coord, rebuild, shift, split, stride, unfold
 from syno.ir.operator import digits, part
-from syno.ir.size import ONE, Size
+from syno.ir.size import ONE, Size, Values
 from syno.rules.pattern import Match, expression, holds, instance, matched, number, side
 from syno.rules.table import OF_INDICES, Rule
-
-Values = Callable[[Size], "tuple[int, ...] | None"]
-"""The value of a size under each binding; None unless all are positive integers."""
 
 _Row = tuple[Rule, Coord, "Coord | None"]
 _WORD = re.compile(r"[A-Za-z]+")
@@ -54,10 +51,10 @@ class Rewriter:
     ) -> None:
         self.values = values
         self.expands = expands
-        self.rules = tuple(rules)
-        self._names = {rule.name for rule in self.rules}
+        self._names: set[str] = set()
         self._rows: dict[str, list[_Row]] = {}
-        for rule in self.rules:
+        for rule in rules:
+            self._names.add(rule.name)
             row = _sides(rule)
             if rule.name not in _BY_HAND:
                 self._rows.setdefault(row[1].op, []).append(row)
@@ -326,4 +323,4 @@ def _rank(coord: Coord) -> tuple[tuple[int, int], str, str]:
     return weight_of(coord), nameless(coord), coord.key
 
 
-__all__ = ["ALONE", "Context", "Rewriter", "Values", "nameless", "weight_of"]
+__all__ = ["ALONE", "Context", "Rewriter", "nameless", "weight_of"]

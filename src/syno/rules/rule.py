@@ -14,8 +14,8 @@ class Rule:
     and f are distances of shifts: those of the right side are computed by `where`. `condition` is
     an equation between numbers that has to hold under every binding. An `after` without iterators
     says that the left side is a constant: what it indexes would have one entry there. `beside` is
-    the other part of a merge: where it is out of range, the term is 0 whatever this part is. `kind`
-    is `index` or `sum`; for a `sum`, `seen` says in words what weights may see.
+    the other part of a merge: where it is out of range, the term is 0 whatever this part is. `seen`
+    says in words what weights may see, and that the rule is about a sum, not one coordinate.
     """
 
     name: str
@@ -26,7 +26,6 @@ class Rule:
     condition: str = ""
     where: Mapping[str, str] = field(default_factory=dict)
     beside: str = ""
-    kind: str = "index"
     seen: str = ""
     built_in: bool = False
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import product as cartesian
 
-from syno.ir.size import Size, product
-from syno.rules.rewrite import Values
+from syno.ir.size import Size, Values, product
 
 _POWERS = range(-2, 3)
 
@@ -14,8 +13,7 @@ _POWERS = range(-2, 3)
 class Simplest:
     """Simplest sizes: of all that differ in coefficients alone and have the same values.
 
-    `values` gives the values of a size under each binding. A coefficient that varies between
-    bindings is no constant: it is left as it stands.
+    A coefficient that varies between bindings is no constant: it is left as it stands.
     """
 
     def __init__(self, values: Values, coefficients: Iterable[str] = ()) -> None:

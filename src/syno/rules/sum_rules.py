@@ -13,7 +13,6 @@ OF_SUMS: tuple[Rule, ...] = (
         {"i": "B*C"},
         "shift the low digit alone: a carry does not come back",
         where={"e": "d % B"},
-        kind="sum",
         seen="nothing of the high part of the shifted whole; nor does x",
     ),
     Rule(
@@ -22,7 +21,6 @@ OF_SUMS: tuple[Rule, ...] = (
         "x[r] * w1[o,r]",
         {"r": "N"},
         "a sum does not change when its terms are renumbered",
-        kind="sum",
         seen="r as a whole, or not at all",
     ),
     Rule(
@@ -31,7 +29,6 @@ OF_SUMS: tuple[Rule, ...] = (
         "x[ra, rb] * w1[o,ra,rb]",
         {"r": "B*C", "ra": "C", "rb": "B"},
         "a sum over r is a sum over its two digits",
-        kind="sum",
         seen="r as a whole, or its digits",
     ),
     Rule(
@@ -40,7 +37,6 @@ OF_SUMS: tuple[Rule, ...] = (
         "x[r] * w1[o,r]",
         {"r": "B*C", "ra": "C", "rb": "B"},
         "two sums that always travel together are one sum",
-        kind="sum",
         seen="both or none of them",
     ),
     Rule(
@@ -49,7 +45,6 @@ OF_SUMS: tuple[Rule, ...] = (
         "x[i] * w1[o,r] * w2[i,r]",
         {"r": "B*C", "ra": "C", "rb": "B", "i": "N"},
         "two sums that tie the same weights are one sum of the product of their sizes",
-        kind="sum",
         seen="both or none of them",
     ),
     Rule(
@@ -58,7 +53,6 @@ OF_SUMS: tuple[Rule, ...] = (
         "x[ra*B + (i + d) % B] * w1[o,i,ra]",
         {"ra": "C", "i": "B"},
         "the carry renumbers the terms of the sum",
-        kind="sum",
         seen="the sum together with what it carries from, or not at all",
     ),
     Rule(
@@ -68,7 +62,6 @@ OF_SUMS: tuple[Rule, ...] = (
         {"i": "N", "rw": "K", "rj": "B"},
         "a weight that sees all digits of a coordinate sees the coordinate",
         "(K*B) // 2 == B * (K // 2)",
-        kind="sum",
         seen="both digits, if it sees the window",
     ),
     Rule(
@@ -77,7 +70,6 @@ OF_SUMS: tuple[Rule, ...] = (
         "x[B*i + rw - B//2] * w1[o, i, rw]",
         {"i": "N", "rw": "B"},
         "windows that do not overlap name every place once; what is outside is outside for x too",
-        kind="sum",
         seen="it, while x sees the same",
     ),
     Rule(
@@ -87,7 +79,6 @@ OF_SUMS: tuple[Rule, ...] = (
         {"ra": "B*B", "rb": "C", "i": "N"},
         "a sum that only weights see is known by its length: g is s*s where both are 4",
         "B*B == C",
-        kind="sum",
         seen="it as a whole",
     ),
     Rule(
@@ -96,7 +87,6 @@ OF_SUMS: tuple[Rule, ...] = (
         "x[rb, ra] * w1[o,rb]",
         {"ra": "N", "rb": "N"},
         "reductions of one size have no names of their own: the first number is the least",
-        kind="sum",
         seen="anything",
     ),
     Rule(
@@ -106,7 +96,6 @@ OF_SUMS: tuple[Rule, ...] = (
         {"i": "N"},
         "a product does not depend on the order of its factors; nor does a weight on that of its "
         "dimensions",
-        kind="sum",
         seen="anything",
         built_in=True,
     ),
@@ -116,7 +105,6 @@ OF_SUMS: tuple[Rule, ...] = (
         "x[i] * w1[o,i]",
         {"i": "N"},
         "a weight at a bijection of its index is a weight with its entries relabelled",
-        kind="sum",
         seen="the coordinate alone, whatever x reads",
         built_in=True,
     ),

@@ -23,9 +23,7 @@ Sum = tuple[Index, tuple[Index, ...]]
 """Current coordinates in some order, and the weights in their fixed order."""
 
 _FRESH = 1 << 20  # numbers of reductions in the making
-_ROUNDS = (
-    200  # of one sum; a handful is usual, and whatever the last one gives is the same operator
-)
+_ROUNDS = 200  # of one sum: a handful is usual, and the last one gives the same operator as well
 
 
 class Sums:
@@ -239,7 +237,8 @@ class Sums:
             for leaf, parents in occurrences.parents.items()
             if leaf not in occurrences.read and parents == {None}
         }
-        return self._replaced(now, table) if table else now
+        changes = any(one is not two for one, two in table.items())
+        return self._replaced(now, table) if changes else now
 
     # ------------------------------------------------------------------------------------ numbering
 

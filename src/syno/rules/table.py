@@ -1,7 +1,7 @@
 """Exact rules: spellings that have an equal, simpler one. Standing in the table is being proved.
 
-`index` rules are about one coordinate, whose two sides are the same function of the iterators;
-`sum` rules are about reductions and the weights that see them: the two sides are the same operator
+Index rules are about one coordinate, whose two sides are the same function of the iterators; sum
+rules are about reductions and the weights that see them: the two sides are the same operator
 once terms are renumbered and weights relabelled. `syno.rules.proof` evaluates both sides over all
 small sizes, `syno.rules.rewrite` and `syno.rules.sums` apply the rows.
 

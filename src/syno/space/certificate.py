@@ -20,10 +20,10 @@ from multiprocessing import get_context
 from syno.ir.operator import Operator
 from syno.rules import RULES, Rule
 from syno.rules.classes import Classes, Key
+from syno.space.enumerate import expanded
 from syno.space.prunes import PRUNES, Taste
 from syno.space.space import SynthesisSpace
 from syno.space.spec import Spec
-from syno.space.state import State
 
 _SHOWN = 20
 
@@ -77,6 +77,11 @@ class Certificate:
     lost_operators: tuple[str, ...] = ()
     redundant_operators: tuple[tuple[str, ...], ...] = ()
 
+    @property
+    def exact(self) -> bool:
+        """Whether there is exactly one operator for each class."""
+        return not (self.lost or self.redundant or self.gained)
+
     def as_dict(self) -> dict[str, object]:
         """Return it as what JSON can hold."""
         return asdict(self)
@@ -91,28 +96,22 @@ def certify(
 ) -> Certificate:
     """Enumerate `spec` up to `depth` steps without and with `rules`, and compare.
 
-    With two `processes` the two enumerations run at a time; rules then have to be those of the
-    table.
+    With two `processes` the two enumerations run at a time.
     """
     start, chosen = time.perf_counter(), tuple(rules)
     within = bounded(spec, depth)
+    jobs = (within, within), ((), chosen)
     if processes > 1:
-        jobs = [(within, ()), (within, tuple(rule.name for rule in chosen))]
         with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-            raw, kept = pool.map(_enumerated_by_name, jobs)
+            raw, kept = pool.map(enumerated, *jobs)
     else:
-        raw, kept = enumerated(within, ()), enumerated(within, chosen)
+        raw, kept = map(enumerated, *jobs)
     return compared(spec.name, depth, raw, kept, time.perf_counter() - start)
 
 
 def bounded(spec: Spec, depth: int) -> Spec:
     """Return `spec` up to `depth` steps; what it asks of windows is no matter of rules."""
-    return replace(spec, windowed=(), limits=replace(spec.limits, steps=depth))
-
-
-def _enumerated_by_name(job: tuple[Spec, tuple[str, ...]]) -> Enumerated:
-    spec, names = job
-    return enumerated(spec, tuple(rule for rule in RULES if rule.name in names))
+    return replace(spec.up_to(depth), windowed=())
 
 
 def enumerated(spec: Spec, rules: tuple[Rule, ...]) -> Enumerated:
@@ -120,22 +119,15 @@ def enumerated(spec: Spec, rules: tuple[Rule, ...]) -> Enumerated:
     taste = Taste.without(prune.name for prune in PRUNES)
     space = SynthesisSpace(spec, taste, rules=rules, distinct=bool(rules))
     classes = space.classes or Classes(spec.bindings)
-    layer = Counter({space.root(): 1})
     found: dict[Operator, None] = {}
     states = sequences = 0
-    while layer:
-        following: Counter[State] = Counter()
-        for state, ways in layer.items():
-            states += 1
-            for move in space.moves(state):
-                child = space.apply(state, move)
-                if child.operator is None:
-                    following[child] += ways
-                else:
-                    found[child.operator] = None
-                    classes.is_first(child.operator)
-                    sequences += ways
-        layer = following
+    for _, ways, children in expanded(space):
+        states += 1
+        for child in children:
+            if child.operator is not None:
+                found[child.operator] = None
+                classes.is_first(child.operator)
+                sequences += ways
     reasons = {} if rules else {key: classes.why_void(key) for key in classes.members}
     return Enumerated(
         {key: [str(op) for op in members] for key, members in classes.members.items()},

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
 from itertools import combinations
 from typing import NamedTuple
 
@@ -189,10 +190,15 @@ class Distance:
 
     def _enough(self, windows: int, others: int, budget: Budget) -> bool:
         """Tell whether the reductions left give that many new windows and other coordinates."""
-        if any(map(self.can_slide, self._parts)):
+        if self._parts_slide:
             return windows + others <= self._most_parts(budget.reductions, budget.merges)
         left = budget.reductions - windows
         return left >= 0 and others <= self._most_parts(left, budget.merges)
+
+    @cached_property
+    def _parts_slide(self) -> bool:
+        """Whether a merge of a new reduction may make a window."""
+        return any(map(self.can_slide, self._parts))
 
     def _ties(self, coords: Abstract) -> Mapping[int, int]:
         """Return the number of coordinates of each weight that one more weight could absorb.

@@ -107,9 +107,9 @@ def is_wasted(spec: Spec, canonical: Canonical, state: State, move: Move) -> boo
     normal = [canonical.coord(coord) for coord in made(move)]
     if any(map(canonical.is_constant, normal)):
         return True
-    inside = [node for each in move.operands for node in each.walk()]
     match move.primitive:
         case "merge":
+            inside = list(move.operands[0].walk())
             return all(coord in inside for coord in normal)
         case "shift":
             return _is_wasted_shift(spec, move, normal[0])

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from syno.ir.coord import Coord, split
 from syno.ir.errors import OperatorError, SpecError
 from syno.ir.operator import Operator
 from syno.ir.steps import Step, steps
 from syno.space.moves import made, next_reduction
-from syno.space.space import SynthesisSpace
 from syno.space.state import Move, State
+
+if TYPE_CHECKING:
+    from syno.space.space import SynthesisSpace
 
 
 def path_to(space: SynthesisSpace, op: Operator) -> list[Move]:

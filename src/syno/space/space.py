@@ -23,6 +23,7 @@ from syno.rules import RULES, Canonical, Rule
 from syno.rules.classes import Classes
 from syno.space.distance import INFINITE, UNTIED, Budget, Distance
 from syno.space.moves import after, candidates, is_candidate, is_wasted, made
+from syno.space.paths import path_to
 from syno.space.prunes import Taste, is_place
 from syno.space.spec import Binding, Spec
 from syno.space.state import COUNTED, Move, State
@@ -49,7 +50,9 @@ class SynthesisSpace:
         self.spec = spec
         self.taste = taste if taste is not None else Taste.without(spec.untasted)
         chosen = tuple(rules)
-        self.canonical = self._forms(chosen) if chosen else None
+        expands = spec.limits.expands > 0
+        forms = Canonical(spec.values, chosen, spec.coefficients, expands=expands)
+        self.canonical = forms if chosen else None
         self.classes = Classes(spec.bindings) if distinct else None
         self.guided = guided
         self.fixed = {Size.symbol(name) for name in spec.fixed}
@@ -64,11 +67,6 @@ class SynthesisSpace:
         self._places: dict[Coord, bool] = {}
         self._finished: dict[State, tuple[Move, ...]] = {}
         self._verified: dict[Operator, bool] = {}
-
-    def _forms(self, rules: tuple[Rule, ...]) -> Canonical:
-        spec = self.spec
-        expands = spec.limits.expands > 0
-        return Canonical(spec.values, rules, spec.coefficients, expands=expands)
 
     def _places_apart(self) -> Counter[Size]:
         """Return the places that stay what they are from the output to the input, by size.
@@ -130,16 +128,18 @@ class SynthesisSpace:
         coords = [coord for coord in state.coords if coord not in move.operands]
         coords += made(move)
         places = [coord for coord in coords if self._is_place(coord)] if self._apart else []
-        if len(places) != self._apart.total() or (
-            places and Counter(coord.size for coord in places) != self._apart
-        ):
+        if self._apart and Counter(coord.size for coord in places) != self._apart:
             return -1
         rest = [c for c in coords if c not in places]
-        ties = self._ties(_weights_after(state, move), rest)
+        weights = _weights_after(state, move)
+        ties = self._ties(weights, rest)
         abstract = [
             (c.size.packed, int(c.op == "reduce" and c not in seen) | ties.get(c, 0)) for c in rest
         ]
-        distance = self.distance(abstract, self._budget(state, move, places))
+        budget = self._budget(state, move, places)
+        if budget.weights and not budget.reductions and not self._may_weigh_more(weights, coords):
+            budget = budget._replace(weights=0)
+        distance = self.distance(abstract, budget)
         left = self.spec.limits.steps - state.steps - 1
         return left - distance if distance < INFINITE else -1
 
@@ -171,15 +171,11 @@ class SynthesisSpace:
         """Return what may still be used after `move`, and how many places lack their window."""
         limits, used = self.spec.limits, state.counting(move.primitive)
         needed = [coord for coord in places if coord.size in self.spec.windowed_sizes]
-        reductions = limits.reductions - used[COUNTED.index("reduce")]
-        weights = limits.weights - used[COUNTED.index("contract")]
-        if weights and not reductions and not self._may_weigh_more(state, move):
-            weights = 0
         return Budget(
             limits.merges - used[COUNTED.index("merge")],
-            weights,
+            limits.weights - used[COUNTED.index("contract")],
             limits.unfolds - used[COUNTED.index("unfold")],
-            reductions,
+            limits.reductions - used[COUNTED.index("reduce")],
             limits.splits - used[COUNTED.index("split")],
             sum(coord.size not in windows_of(coord) for coord in needed),
         )
@@ -195,18 +191,14 @@ class SynthesisSpace:
                 bit <<= 1
         return found
 
-    def _may_weigh_more(self, state: State, move: Move) -> bool:
-        """Tell whether another weight may see what no weight so far sees all of.
+    def _may_weigh_more(self, weights: Iterable[Index], coords: list[Coord]) -> bool:
+        """Tell whether one more weight may see what none of `weights` sees all of.
 
         Without a new reduction, a weight that sees only what follows from another is absorbed.
         """
-        seen = _weights_after(state, move)
-        left = [c for c in state.coords if c not in move.operands or c in move.inner]
-        left += [coord for coord in made(move) if coord not in left]
-        free = [coord for coord in left if not self._is_place(coord)]
         if self.taste.has("weight-on-position"):
-            left = free
-        return all(any(not follows(coord, index) for coord in left) for index in seen)
+            coords = [coord for coord in coords if not self._is_place(coord)]
+        return all(any(not follows(coord, index) for coord in coords) for index in weights)
 
     def apply(self, state: State, move: Move) -> State:
         """Return the state after `move`."""
@@ -234,8 +226,6 @@ class SynthesisSpace:
     def trace(self, candidate: Operator) -> list[Move]:
         """Return moves from the root to `candidate`; none where the space does not reach it."""
         try:
-            from syno.space.paths import path_to
-
             return path_to(self, candidate)
         except (OperatorError, SpecError):
             return []

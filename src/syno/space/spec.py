@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import product as cartesian
 
 from syno.ir.errors import SizeError, SpecError
-from syno.ir.size import ONE, Size, product
+from syno.ir.size import ONE, Size, Values, product
 
 Binding = Mapping[str, int]
 
@@ -96,6 +96,10 @@ class Spec:
         """Sizes of the dimensions that input and output have in common: places, not channels."""
         return frozenset(self.input_sizes) & frozenset(self.output_sizes)
 
+    def up_to(self, steps: int) -> Spec:
+        """Return the same question with another limit of steps."""
+        return replace(self, limits=replace(self.limits, steps=steps))
+
     @cached_property
     def windowed_sizes(self) -> frozenset[Size]:
         """Sizes of the input dimensions that have to be read through a window."""
@@ -110,18 +114,9 @@ class Spec:
         return tuple(sorted(symbols - set(self.coefficients) - set(self.fixed)))
 
     @cached_property
-    def _values(self) -> dict[Size, tuple[int, ...] | None]:
-        return {}
-
-    def values(self, size: Size) -> tuple[int, ...] | None:
-        """Return the value of `size` under each binding; None unless all are positive integers."""
-        if size not in self._values:
-            try:
-                found = tuple(size.evaluate(binding) for binding in self.bindings)
-            except SizeError:
-                found = None
-            self._values[size] = found
-        return self._values[size]
+    def values(self) -> Values:
+        """Tells the value of a size under each binding; None unless all are positive integers."""
+        return Values(self.bindings)
 
     @cached_property
     def _legal(self) -> dict[Size, bool]:

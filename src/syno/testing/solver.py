@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import z3
 
 from syno.ir.errors import SizeError
-from syno.ir.grammar import Node
 from syno.ir.size import Size
 from syno.rules import Rule
-from syno.rules.pattern import expression
+from syno.rules.pattern import expression, number
 from syno.rules.proof import Counterexample, claims, names_in
 
 
@@ -44,7 +42,9 @@ def solve(rule: Rule, largest: int = 6) -> Counterexample | None:
             solver.add(values[name] >= 0)
             if not Size.parse(size).symbols & free:
                 solver.add(values[name] < Size.parse(size).evaluate(fixed))
-        sides = [_symbolic(expression(text), values) for text in (rule.before, rule.after)]
+        sides: list[Any] = [
+            number(expression(text), values, _divided) for text in (rule.before, rule.after)
+        ]
         solver.add(sides[0] != sides[1])
         answer = solver.check()
         if answer == z3.unknown:
@@ -63,24 +63,9 @@ def _open(rule: Rule) -> set[str]:
     return symbols - named
 
 
-def _symbolic(node: Node, values: Mapping[str, Any]) -> Any:
-    """Return an expression over the solver's integers; divisors are positive numbers there."""
-    if node.op == "name":
-        return values[node.text]
-    if node.op == "int":
-        return int(node.text)
-    if node.op == "group":
-        return _symbolic(node.args[0], values)
-    left, right = (_symbolic(each, values) for each in node.args)
-    if node.op == "//":
-        return left / right if not isinstance(left, int) else left // right
-    made = {
-        "+": lambda: left + right,
-        "-": lambda: left - right,
-        "*": lambda: left * right,
-        "%": lambda: left % right,
-    }
-    return made[node.op]()
+def _divided(left: Any, right: int) -> Any:
+    """Divide as // does: the solver's / between integers, where divisors are positive numbers."""
+    return left // right if isinstance(left, int) else left / right
 
 
 __all__ = ["is_for_solver", "solve"]
