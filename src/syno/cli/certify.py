@@ -24,8 +24,8 @@ def certify(
 
     A small spec is enumerated twice, prunes off: with every spelling a state of its own, and with
     states and operators in canonical form. Operators are put into classes by fingerprint. Nothing
-    may be lost and nothing may be there twice. Depths up to 5 take seconds; the last ones that are
-    worth the wait take ten minutes.
+    may be lost and nothing may be there twice; where it is not so, the exit code is 1. Four steps
+    take seconds, each further one about six times as long.
 
     Example: syno certify --spec image --depth 4
     """
