@@ -28,8 +28,8 @@ app = typer.Typer(
     "convolutions, trains and times them, and reports what it measured.\n\n"
     "Start with `syno search --model convnet --data digits --minutes 5`, then "
     "`syno report --study convnet-digits.db`. To see what an operator is: `syno show convolution`.",
-    epilog="Exit codes: 0 done, 1 not exact (certify alone), 2 bad input (one paragraph says what and how to mend it), 130 "
-    "interrupted (nothing is lost: the same command continues).",
+    epilog="Exit codes: 0 done, 1 not exact (certify alone), 2 bad input (one paragraph says what "
+    "and how to mend it), 130 interrupted (nothing is lost: the same command continues).",
 )
 
 # Formulas hold brackets, which rich would take for markup, and are made to be copied.
