@@ -1,0 +1,124 @@
+"""What coordinates and weights are made of, as far as bounds on costs need it.
+
+Sizes are packed ints here: a product of sizes is a sum, and a bound is a monomial until the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+
+from syno.ir.coord import Coord
+from syno.ir.operator import Index, digits
+from syno.ir.size import Size
+
+Packed = int
+Vector = tuple[int, ...]
+"""One number for each binding."""
+
+
+class Numbers:
+    """The values of packed sizes under several bindings; all of them are remembered."""
+
+    def __init__(self, bindings: Sequence[Mapping[str, int]]) -> None:
+        self.bindings = tuple(bindings)
+        self.zero: Vector = (0,) * len(self.bindings)
+        self._known: dict[Packed, Vector] = {}
+
+    def __call__(self, packed: Packed) -> Vector:
+        """Return the value under each binding; SizeError where one is no whole number."""
+        found = self._known.get(packed)
+        if found is None:
+            size = Size(packed)
+            found = self._known[packed] = tuple(size.evaluate(each) for each in self.bindings)
+        return found
+
+    def sum(self, packed: Iterable[Packed]) -> Vector:
+        """Return the sum of the values."""
+        vectors = [self(each) for each in packed]
+        return tuple(map(sum, zip(*vectors, strict=True))) if vectors else self.zero
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Iterators in one coordinate: all `leaves`; those `hidden`, which are part of a window's step.
+
+    `visible` are digits of iterators that the size of any tensor labelled so has as a factor.
+    """
+
+    leaves: frozenset[Coord]
+    hidden: frozenset[Coord]
+    visible: tuple[tuple[Coord, Packed], ...]
+
+
+@cache
+def parts_of(coord: Coord) -> Parts:
+    """Return the iterators in `coord`."""
+    leaves = frozenset(coord.leaves())
+    hidden: set[Coord] = set()
+    for node in coord.walk():
+        if node.op == "unfold":
+            hidden.update(node.args[1].leaves())
+    return Parts(leaves, frozenset(hidden), tuple(_visible(coord)))
+
+
+def _visible(coord: Coord) -> list[tuple[Coord, Packed]]:
+    whole = digits(coord)[0]
+    if not whole.args:
+        return [(whole, coord.size.packed)]
+    if coord.op in ("quotient", "remainder"):
+        return []  # a digit of something composed: which iterators it holds, sizes do not tell
+    args = coord.args[:1] if coord.op == "unfold" else coord.args
+    return [each for arg in args for each in _visible(arg)]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one weight is indexed by.
+
+    `entries` is its number of entries (at least, where it sees several digits of one iterator);
+    `digits` tells how much of an iterator it sees, `mixed` are the iterators inside of anything
+    else (`hidden`: in the step of a window), `composed` the product of those other coordinates.
+    """
+
+    entries: Packed
+    digits: Mapping[Coord, Packed]
+    mixed: frozenset[Coord]
+    composed: Packed
+    leaves: frozenset[Coord]
+    hidden: frozenset[Coord]
+    is_plain: bool
+
+
+@lru_cache(maxsize=65536)
+def seen_by(index: Index) -> Seen:
+    """Return what a weight with `index` sees."""
+    found: dict[Coord, Packed] = {}
+    mixed: set[Coord] = set()
+    composed, wholes = 0, set()
+    for coord in index:
+        whole = digits(coord)[0]
+        if whole in wholes:  # two digits of one coordinate: the first alone is counted
+            mixed.update(whole.leaves())
+        elif not whole.args:
+            found[whole] = coord.size.packed
+        else:
+            mixed.update(whole.leaves())
+            composed += coord.size.packed
+        wholes.add(whole)
+    parts = [parts_of(coord) for coord in index]
+    return Seen(
+        entries=sum(found.values()) + composed,
+        digits=found,
+        mixed=frozenset(mixed),
+        composed=composed,
+        leaves=frozenset().union(*(each.leaves for each in parts)),
+        hidden=frozenset().union(*(each.hidden for each in parts)),
+        is_plain=not any(whole.args for whole in wholes),
+    )
+
+
+def entries_of(index: Index) -> Packed:
+    """Return the number of entries of a weight with `index`."""
+    return sum(coord.size.packed for coord in index)
