@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -119,17 +120,27 @@ def test_operators_of_rollouts_cost_what_their_plans_do() -> None:
         check(op, costs)
 
 
-def ahead_of(space: SynthesisSpace, state: State, *, knows_taste: bool) -> Ahead:
-    """Return what the spec, and the taste if it may, promise about the steps to come."""
-    spec = space.spec
-    strides = Size.parse("k*s*s") if spec.limits.strides else Size.parse("1")
-    if not knows_taste:
+def ahead_of(space: SynthesisSpace, state: State, *, knows: str) -> Ahead:
+    """Return what spec and taste promise about the steps to come, as far as a caller `knows` it."""
+    spec, limits = space.spec, space.spec.limits
+    strides = Size.parse("k*s*s") if limits.strides else Size.parse("1")
+    if knows == "nothing" or not space.taste.has("weight-on-position"):
         return Ahead(growth=strides)
     small = tuple(size for size in spec.reduction_sizes if spec.is_small(size))
-    return Ahead(
+    unfolds = limits.unfolds - state.count("unfold")
+    taste = Ahead(
         places=frozenset(coord for coord in state.coords if is_place(spec, coord)),
-        windows=small,
+        windows=small if unfolds else (),
         growth=strides,
+    )
+    if knows == "taste":
+        return taste
+    widths = zip(*(spec.values(size) or () for size in small), strict=True)
+    return replace(
+        taste,
+        input=spec.input_sizes,
+        opened=tuple(max(each) ** unfolds for each in widths),
+        merges=state.count("merge") < limits.merges,
     )
 
 
@@ -157,11 +168,11 @@ def truth(space: SynthesisSpace, costs: Costs, found: Explored) -> dict[State, B
     return below
 
 
-@pytest.mark.parametrize("knows_taste", [False, True])
+@pytest.mark.parametrize("knows", ["nothing", "taste", "all"])
 @pytest.mark.parametrize(
     ("name", "steps"), [("linear", 5), ("conv1d", 5), ("conv2d", 5), ("pool1d", 5), ("image", 4)]
 )
-def test_bounds_hold_for_every_completion(name: str, steps: int, knows_taste: bool) -> None:
+def test_bounds_hold_for_every_completion(name: str, steps: int, knows: str) -> None:
     space = SynthesisSpace(named_spec(name).up_to(steps))
     limits = space.spec.limits
     costs = Costs(space.spec.bindings, range(1, len(space.spec.bindings) + 1))
@@ -173,7 +184,7 @@ def test_bounds_hold_for_every_completion(name: str, steps: int, knows_taste: bo
             reductions=space.spec.reduction_sizes,
             left=limits.reductions - state.count("reduce"),
             weights_left=limits.weights - state.count("contract"),
-            ahead=ahead_of(space, state, knows_taste=knows_taste and name != "pool1d"),
+            ahead=ahead_of(space, state, knows=knows),
         )
         assert bounds.flops_low <= exact.flops_low, state
         assert bounds.flops_high >= exact.flops_high, state

@@ -9,9 +9,10 @@ for windows (hidden until opened) and strides (the unread elements come on top).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from operator import floordiv, mul
 
 from syno.ir.coord import Coord
 from syno.ir.operator import Index, Operator
@@ -35,9 +36,15 @@ class Ahead:
 
     No weight will be indexed by one of `places` nor by anything made of it; `fixed` are sizes of
     output dimensions that stand in no coordinate (the batch). `windows` are the sizes of the
-    reductions that may become the step of a window, whole or in part (None: any; empty: none). `terms` is the most that all
-    reductions together may sum over, for each binding. `growth` is the largest product of the
-    strides to come. `outputs_stay` promises that no output is expanded or the step of a window.
+    reductions that may become the step of a window, whole or in part (None: any; empty: none).
+    `terms` is the most that all reductions together may sum over, for each binding. `growth` is the
+    largest product of the strides to come. `outputs_stay` promises that no output is expanded or
+    becomes the step of a window.
+
+    `input` is the shape of x and `opened` the largest product of the steps of windows to come, for
+    each binding (None: unknown, either). `merges` tells whether merges may come. A coordinate made
+    of reductions alone leaves the data only where another weight has it, and where its size is
+    `rank` under every binding (None: whatever its size).
     """
 
     places: frozenset[Coord] = frozenset()
@@ -46,6 +53,10 @@ class Ahead:
     terms: tuple[int, ...] | None = None
     growth: Size = ONE
     outputs_stay: bool = True
+    input: tuple[Size, ...] | None = None
+    opened: tuple[int, ...] | None = None
+    merges: bool = True
+    rank: int | None = None
 
 
 ANYTHING = Ahead()
@@ -97,19 +108,44 @@ class Limit:
         lowest = _Low(coords, seen, future.ahead)
         low = self._least(lowest.orders())
         if future.weights:
-            more = [self._least(each) for each in lowest.orders_with_more()]
+            is_rank = self._is_rank(future)
+            more = [self._least(each) for each in lowest.orders_with_more(future.weights, is_rank)]
             low = tuple(map(min, low, *[tuple(map(max, *more, more[0]))]))
         highest = _High(coords, seen, future.ahead)
         high = self._least(highest.orders())
         entries = self._numbers.sum(map(entries_of, indices))
         if not future.weights and not future.reductions:
             return low, high, entries, entries
-        factor = self._factor(highest.reductions, future)
+        domain, weight = self._future(highest, indices, future)
         stages = future.weights + (future.reductions > 0)
-        cuts = zip(high, self._numbers(highest.cut()), factor, strict=True)
-        high = tuple(known + stages * cut * times for known, cut, times in cuts)
-        new = zip(entries, self._numbers(highest.weighable()), factor, strict=True)
-        return low, high, entries, tuple(e + future.weights * n * times for e, n, times in new)
+        high = tuple(h + stages * d for h, d in zip(high, domain, strict=True))
+        most = tuple(e + future.weights * w for e, w in zip(entries, weight, strict=True))
+        return low, high, entries, most
+
+    def _future(
+        self, highest: _High, indices: tuple[Index, ...], future: Future
+    ) -> tuple[Vector, Vector]:
+        """Return the largest domain and the most entries that a step to come can have.
+
+        Seen from y, a domain to come is the cut of now with all reductions to come. Seen from x, it
+        is the input with all windows to come open, and what weights to come have taken away. It
+        holds all places, and no weight sees them.
+        """
+        factor = self._factor(highest.reductions, future)
+        domain = tuple(map(mul, self._numbers(highest.cut()), factor))
+        weight = tuple(map(mul, self._numbers(highest.weighable()), factor))
+        taken = highest.taken(indices, future.weights, self._is_rank(future))
+        ahead = future.ahead
+        if taken is None or ahead.input is None or ahead.opened is None:
+            return domain, weight
+        read = sum(size.packed for size in ahead.input) + taken
+        domain = tuple(map(min, domain, map(mul, self._numbers(read), ahead.opened)))
+        places = self._numbers(highest.fixed + _packed(highest.places))
+        return domain, tuple(map(min, weight, map(floordiv, domain, places)))
+
+    def _is_rank(self, future: Future) -> Callable[[Size], bool]:
+        rank, numbers = future.ahead.rank, self._numbers
+        return lambda size: rank is None or set(numbers(size.packed)) == {rank}
 
     def _factor(self, reductions: frozenset[Coord], future: Future) -> Vector:
         """Return the most that reductions to come multiply a domain by, under each binding."""
@@ -143,8 +179,9 @@ class _Low:
             for leaf, size in each.visible:
                 if leaf not in hidden and _stays(leaf, ahead):
                     self.data[leaf] = self.data.get(leaf, 0) + size
-        places = frozenset().union(*(parts_of(coord).leaves for coord in ahead.places))
+        places = places_of(ahead)
         self.places = [leaf for leaf in self.outputs if leaf in places]
+        self.merges = ahead.merges
 
     def orders(self) -> _Sums:
         """Return a lower bound for each order of the weights there are, if no more come.
@@ -166,21 +203,30 @@ class _Low:
             return [[whole]]
         return found + [self.paired(*pair) for pair in pairs]
 
-    def orders_with_more(self) -> list[_Sums]:
-        """Return alternatives for every weight there is, if at least one more comes.
+    def orders_with_more(self, more: int, is_rank: Callable[[Size], bool]) -> list[_Sums]:
+        """Return alternatives for every weight there is, if one to `more` others come.
 
         The weight is contracted last; or it meets the data at all places, and the last stage, which
         has every output, is another one; or, where a reduction may tie it to another weight, it is
-        multiplied with that first. Each of the lists bounds the whole.
+        multiplied with that first. The product keeps all but such reductions; of two weights in
+        all, it is contracted last. Each of the lists bounds the whole.
         """
         whole = self.fixed + _packed(self.outputs)
         found: list[_Sums] = [[[whole]]]
         for each in self.seen:
             ways = [[self.last(each)], [self.everywhere(each), whole]]
-            if any(leaf.op == "reduce" for leaf in each.digits):
-                ways.append([each.entries, whole])
+            tied = [size for leaf, size in each.digits.items() if self.may_tie(leaf, size, is_rank)]
+            if tied:
+                only = len(self.seen) + more == 2
+                ways.append([each.entries, self.last(each) - sum(tied) if only else whole])
             found.append(ways)
         return found
+
+    def may_tie(self, leaf: Coord, seen: Packed, is_rank: Callable[[Size], bool]) -> bool:
+        """Tell whether what a weight sees of a reduction may be missing in the data in the end."""
+        cut = self.merges or seen != leaf.size.packed
+        goes = cut or leaf not in self.leaves or is_rank(leaf.size)
+        return leaf.op == "reduce" and goes
 
     def last(self, weight: Seen) -> Packed:
         """Bound the stage of `weight`, no other being left: all its labels, and all outputs."""
@@ -239,6 +285,7 @@ class _High:
         everything = self.leaves.union(*(each.leaves for each in seen))
         self.reductions = frozenset(leaf for leaf in everything if leaf.op == "reduce")
         self.whole = self.fixed + _packed(everything - self.reductions)
+        self.places = places_of(ahead)
 
     def cut(self) -> Packed:
         """Return a bound for the tensors of the steps to come, but for new reductions."""
@@ -250,35 +297,80 @@ class _High:
         free = (coord.size.packed for coord in self.coords if coord not in self.ahead.places)
         return sum(free) + self.ahead.growth.packed
 
+    def taken(
+        self, indices: tuple[Index, ...], weights: int, is_rank: Callable[[Size], bool]
+    ) -> Packed | None:
+        """Return the most that weights to come take away from the data; None where it is unknown.
+
+        They take outputs, and reductions that another weight has: if only one is to come, one of
+        now. A merge could take parts of either.
+        """
+        if not weights:
+            return 0
+        free = self.leaves - self.reductions - self.places
+        known = {coord for index in indices for coord in index}
+        sums = [c for c in known if parts_of(c).leaves <= self.leaves & self.reductions]
+        ranks = [coord.size.packed for coord in sums if is_rank(coord.size)]
+        if weights > 1 or (self.ahead.merges and (free or len(ranks) < len(sums))):
+            return None
+        return _packed(free) + sum(ranks)
+
     def orders(self) -> _Sums:
-        """Return what plans cost that open every window first, each a sum of stages.
+        """Return what plans cost, each a sum of stages.
 
         Without weights there is one sum. A weight that sees iterators and digits of them alone
-        bars no view, so that one weight is one stage (or two, the other reductions being summed
-        before), and two are contracted in any order: the first with all of the data, the second
-        with all outputs and the reductions that it reads. Anything else: a stage for each weight
-        and one sum, none larger than all iterators with the strides.
+        bars no view. So one weight is one stage, or two, the other reductions being summed before;
+        and two are contracted in any order, or multiplied first where a reduction ties them.
+        Anything else: a stage for each weight and one sum, none larger than all iterators with the
+        strides.
         """
         seen, sums = self.seen, _packed(self.reductions)
         if not seen:
             return [[self.whole + sums]] if self.reductions else [[]]
         if len(seen) > 2 or not all(each.is_plain for each in seen):
             return [[self.whole + sums + self.strides()] * (len(seen) + 1)]
-        data = self.fixed + _packed(self.leaves)
         if len(seen) == 1:
-            pooled = [data, self.whole + _packed(self.reductions & seen[0].leaves)]
-            return [[self.whole + sums], pooled]
-        return [self.ordered(data, one, two) for one, two in (seen, seen[::-1])]
+            pooled = self.whole + _packed(self.reductions & seen[0].leaves)
+            return [[self.whole + sums], [self.fixed + _packed(self.leaves), pooled]]
+        return [self.ordered(*seen), self.ordered(*seen[::-1]), *self.paired(*seen)]
 
-    def ordered(self, data: Packed, first: Seen, second: Seen) -> list[Packed]:
-        """Return the stages of two plain weights in this order."""
+    def ordered(self, first: Seen, second: Seen) -> list[Packed]:
+        """Return the stages of two plain weights in this order.
+
+        The first meets the data with every window open, but for those that it reads nothing of and
+        the second every reduction; the second all outputs and the reductions that it reads.
+        """
+        closed: set[Coord] = set()
+        for coord in self.coords:
+            for leaves, step in parts_of(coord).windows:
+                if not leaves & first.leaves and leaves & self.reductions <= second.leaves:
+                    closed |= step
         brought = (size for leaf, size in first.digits.items() if leaf not in self.leaves)
-        return [data + sum(brought), self.whole + _packed(self.reductions & second.leaves)]
+        data = self.fixed + _packed(self.leaves - closed) + sum(brought)
+        return [data, self.whole + _packed(self.reductions & second.leaves)]
+
+    def paired(self, one: Seen, two: Seen) -> _Sums:
+        """Return the product of two plain weights that are tied, and its stage with all data."""
+        shared = one.digits.keys() & two.digits.keys()
+        tied = {
+            leaf for leaf in shared & self.reductions - self.leaves if _is_whole(leaf, one, two)
+        }
+        if not tied:
+            return []
+        union = {**one.digits, **two.digits, **{leaf: leaf.size.packed for leaf in shared}}
+        return [[sum(union.values()), self.whole + _packed(self.reductions - tied)]]
 
     def strides(self) -> Packed:
         """Return the product of all strides."""
         nodes = {node for coord in self.coords for node in coord.walk() if node.op == "stride"}
         return sum(node.size.packed - node.args[0].size.packed for node in nodes)
+
+
+def places_of(ahead: Ahead) -> frozenset[Coord]:
+    """Return the outputs that stand in a place and are not part of the step of a window."""
+    parts = [parts_of(coord) for coord in ahead.places]
+    hidden = frozenset().union(*(each.hidden for each in parts))
+    return frozenset(leaf for each in parts for leaf in each.leaves - hidden if leaf.op == "output")
 
 
 def _packed(leaves: Iterable[Coord]) -> Packed:
@@ -288,6 +380,11 @@ def _packed(leaves: Iterable[Coord]) -> Packed:
 def _rest(leaf: Coord, weight: Seen) -> Packed:
     """Return the part of an iterator that `weight` certainly does not see."""
     return 0 if leaf in weight.mixed else leaf.size.packed - weight.digits.get(leaf, 0)
+
+
+def _is_whole(leaf: Coord, *weights: Seen) -> bool:
+    """Tell whether all of `weights` see the whole of an iterator."""
+    return all(each.digits[leaf] == leaf.size.packed for each in weights)
 
 
 def _stays(leaf: Coord, ahead: Ahead) -> bool:

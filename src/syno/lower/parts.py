@@ -45,22 +45,26 @@ class Parts:
     """Iterators in one coordinate: all `leaves`; those `hidden`, which are part of a window's step.
 
     `visible` are digits of iterators that the size of any tensor labelled so has as a factor.
+    `windows` has, for each window, all iterators in it and those of its step.
     """
 
     leaves: frozenset[Coord]
     hidden: frozenset[Coord]
     visible: tuple[tuple[Coord, Packed], ...]
+    windows: tuple[tuple[frozenset[Coord], frozenset[Coord]], ...]
 
 
 @cache
 def parts_of(coord: Coord) -> Parts:
     """Return the iterators in `coord`."""
     leaves = frozenset(coord.leaves())
-    hidden: set[Coord] = set()
-    for node in coord.walk():
-        if node.op == "unfold":
-            hidden.update(node.args[1].leaves())
-    return Parts(leaves, frozenset(hidden), tuple(_visible(coord)))
+    windows = tuple(
+        (frozenset(node.leaves()), frozenset(node.args[1].leaves()))
+        for node in coord.walk()
+        if node.op == "unfold"
+    )
+    hidden = frozenset().union(*(step for _, step in windows))
+    return Parts(leaves, hidden, tuple(_visible(coord)), windows)
 
 
 def _visible(coord: Coord) -> list[tuple[Coord, Packed]]:
