@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from syno.space.networks import convolution_spec
 from syno.space.spec import Spec
-from syno.space.specs import convolution_spec, named_spec
+from syno.space.specs import named_spec
 
 SITES = {
     "resnet20": [(16, 16, 32), (16, 32, 16), (32, 32, 16), (32, 64, 8), (64, 64, 8)],

@@ -10,10 +10,11 @@ from exhaustive import explore, limited, overestimates
 
 from syno.search.rollout import roll_out
 from syno.space.distance import INFINITE, Budget, Distance
+from syno.space.networks import convolution_spec
 from syno.space.prunes import PRUNES, Taste
 from syno.space.space import SynthesisSpace
 from syno.space.spec import Limits, Spec
-from syno.space.specs import convolution_spec, named_spec
+from syno.space.specs import named_spec
 
 EVERYTHING = tuple(prune.name for prune in PRUNES)
 _BOUND = ({"H": 12, "s": 2, "k": 3, "C": 6},)

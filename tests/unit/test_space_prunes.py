@@ -30,6 +30,8 @@ SIZES = {"C_in": 8, "C_out": 12, "H": 12, "W": 8, "k": 3, "s": 2}
 SHAPES = ("C_in", "H", "W"), ("C_out", "H", "W")
 IMAGE = Spec("image", *SHAPES, {"k": 2, "s": 1}, (SIZES,))
 FOLDED = Spec("folded", ("H", "H*s"), ("H", "C"), {"s": 1}, ({"H": 6, "C": 4, "s": 2},))
+SQUARE = Spec("square", ("C_in", "H", "H"), ("C_out", "H", "H"), {"k": 2, "s": 1}, (SIZES,))
+LINE, COLUMN = output(1, Size.symbol("H")), output(2, Size.symbol("H"))
 K, S = Size.symbol("k"), Size.symbol("s")
 OUT, H, W = (output(place, size) for place, size in enumerate(IMAGE.output_sizes))
 C, A, B, E = (reduce(place, size) for place, size in enumerate((Size.symbol("C_in"), K, K * K, S)))
@@ -108,6 +110,11 @@ ROWS = (
     ("split-beyond-input", Planted(Move("split", (OUT, A)), (A,)), SPLIT),
     ("unweighted-sum", Planted(POOL), WINDOW),
     ("cut-position", Planted(Move("merge", (H,), S)), Planted(Move("merge", (OUT,), S))),
+    (
+        "swapped-places",
+        Planted(Move("finish", (C, COLUMN, LINE)), (C,), SQUARE),
+        Planted(Move("finish", (C, LINE, COLUMN)), (C,), SQUARE),
+    ),
     (
         "strong-pooling",
         Planted(POOL, there=(unfold(W, A2),), **SUMS),

@@ -10,10 +10,11 @@ from fitting import FITTING
 from syno.ir.errors import OperatorError
 from syno.search.protocol import Setting
 from syno.search.random_search import RandomSearch
+from syno.space.networks import convolution_spec
 from syno.space.paths import path_to
 from syno.space.prunes import Taste
 from syno.space.space import SynthesisSpace
-from syno.space.specs import convolution_spec, named_spec
+from syno.space.specs import named_spec
 from syno.zoo.named import NAMED, named
 
 RARE = {"paper-operator-1", "paper-operator-2"}  # ten steps and more, among very many others

@@ -323,7 +323,7 @@ def question(model: str) -> tuple[Spec, list[Any], int]:
     """Return the spec of a model's sites, the sites, and their multiply-adds for one image."""
     from syno.evaluate.models import build, info
     from syno.nn.sites import find_sites, replaceable
-    from syno.space.specs import convolution_spec
+    from syno.space.networks import convolution_spec
 
     network, row = build(model), info(model)
     sites = replaceable(find_sites(network, row.example_input(1)), model)

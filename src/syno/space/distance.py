@@ -25,10 +25,13 @@ INFINITE = 10**6
 Abstract = tuple[tuple[int, int], ...]
 """Current coordinates as (packed size, flags), sorted.
 
-Flag 1 is an untied reduction; each higher bit is a weight of which all coordinates are current, or
-the parts they are cut into: one more weight that sees them all would absorb it.
+Flag 1 is an untied reduction, flag 2 is made of sums alone; each higher bit is a weight of which
+all coordinates are current, or the parts they are cut into: one more weight that sees them all
+would absorb it.
 """
 UNTIED = 1
+ONLY_SUMS = 2
+TIES = 4
 
 
 class Budget(NamedTuple):
@@ -76,10 +79,11 @@ class Distance:
             for part in (block.packed, (size / block).packed)
         )
         self._windows: dict[int, bool] = {}
+        self._ranks: dict[int, bool] = {}
         self._joins: dict[int, bool] = {}
         self._joint: dict[tuple[int, ...], tuple[tuple[int, int], ...]] = {}
         self._known: dict[tuple[Abstract, Budget], int] = {}
-        self._groups: dict[tuple[tuple[int, ...], int], list[tuple[int, int, int]]] = {}
+        self._groups: dict[tuple[tuple[int, ...], int, bool], list[tuple[int, int, int]]] = {}
         self._costs: dict[tuple[tuple[int, ...], int], tuple[tuple[int, int], ...]] = {}
         self._masks: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
 
@@ -88,7 +92,7 @@ class Distance:
 
         Never above the truth; INFINITE where the input shape is out of reach.
         """
-        key = (tuple(sorted(coords)), budget)
+        key = (coords if isinstance(coords, tuple) else tuple(sorted(coords)), budget)
         found = self._known.get(key)
         if found is None:
             found = self._known[key] = self._search(*key)
@@ -114,6 +118,14 @@ class Distance:
                     rest = (*coords[:place], *coords[place + 1 :])
                     yield (*rest, (size - block, flags), (block, flags))
 
+    def _stays(self, size: int, flags: int) -> bool:
+        """Tell whether a coordinate is a sum that no weight may drop."""
+        if not flags & ONLY_SUMS:
+            return False
+        if size not in self._ranks:
+            self._ranks[size] = self.spec.is_rank(Size(size))
+        return not self._ranks[size]
+
     def _cuts(self, size: int, block: int) -> bool:
         return block != size and self.spec.is_legal(Size(size - block))
 
@@ -127,7 +139,7 @@ class Distance:
                 flags = _together(coords[place][1] for place in places)
                 rest = [each for place, each in enumerate(coords) if place not in places]
                 sizes = tuple(coords[place][0] for place in places)
-                for parts in self._joint_cuts(sizes) if self._can_join(sum(sizes)) else ():
+                for parts in self._joint_cuts(sizes) if self.can_join(sum(sizes)) else ():
                     yield count - 1, (*rest, *((part, flags) for part in parts))
         for place, (size, flags) in enumerate(coords):
             rest = [*coords[:place], *coords[place + 1 :]]
@@ -156,16 +168,21 @@ class Distance:
 
     def _without_merge(self, coords: Abstract, budget: Budget) -> int:
         sizes = tuple(size for size, _ in coords)
-        options = [self._options(sizes, target) for target in self.targets]
+        fresh = budget.reductions > 0
+        options = [self._options(sizes, target, fresh=fresh) for target in self.targets]
         rests: dict[tuple[int, int], int] = {}
         best = INFINITE
         untied = any(flags & UNTIED for _, flags in coords)
         ties = self._ties(coords)
         most = self._most_parts(budget.reductions, budget.merges)
+        # Where places are apart, groups have no windows: without strides, splits alone make them.
+        only_splits = bool(self.apart) and not self.spec.limits.strides
 
         def choose(place: int, free: int, cost: int, fresh: int) -> None:
             nonlocal best
             if place == len(options):
+                if only_splits and cost - fresh > budget.splits:
+                    return
                 if (free, fresh) not in rests:
                     left = [each for spot, each in enumerate(coords) if free >> spot & 1]
                     least = int(self.weighted and (untied or fresh > 0))
@@ -238,9 +255,17 @@ class Distance:
             return INFINITE
         splits = budget.splits if self._some_join(sizes) else 0
         best = INFINITE
+        stays = [size for size, flags in left if self._stays(size, flags)]
+        if stays and (self.apart or not self.spec.limits.unfolds):
+            if not all(map(self.can_slide, stays)):
+                return INFINITE
+        else:
+            stays = []
         for first in range(untied + 1 if self.apart else 1):
             for second in range(tied + 1 if self.apart else 1):
                 used = first + second
+                if used < len(stays):
+                    continue
                 missing = max(budget.windows - used, 0)
                 enough = self._enough(missing, fresh, budget)
                 if not enough or self._lacks_unfolds(sizes, used, missing, budget):
@@ -268,9 +293,10 @@ class Distance:
 
     def _some_join(self, sizes: list[int]) -> bool:
         """Tell whether a split may make one coordinate of two of `sizes`."""
-        return any(self._can_join(one + two) for one, two in combinations(sizes, 2))
+        return any(self.can_join(one + two) for one, two in combinations(sizes, 2))
 
-    def _can_join(self, size: int) -> bool:
+    def can_join(self, size: int) -> bool:
+        """Tell whether a split may make a packed size."""
         if size not in self._joins:
             whole = Size(size)
             self._joins[size] = self.spec.is_legal(whole) and self.joins(whole)
@@ -295,14 +321,20 @@ class Distance:
         others = limits.expands + splits + (0 if self.apart else budget.unfolds)
         return weights + left if left <= others else INFINITE
 
-    def _options(self, sizes: tuple[int, ...], target: int) -> list[tuple[int, int, int]]:
-        """Return (steps, new reductions, mask) for every group that can become `target`."""
-        key = (sizes, target)
+    def _options(
+        self, sizes: tuple[int, ...], target: int, *, fresh: bool
+    ) -> list[tuple[int, int, int]]:
+        """Return (steps, new reductions, mask) for every group that can become `target`.
+
+        Without `fresh`, none is made of new reductions.
+        """
+        key = (sizes, target, fresh)
         if key not in self._groups:
             self._groups[key] = sorted(
-                (cost, fresh, mask)
+                (cost, new, mask)
                 for mask, group in enumerate(self._subsets(sizes))
-                for cost, fresh in self._group_costs(group, target)
+                for cost, new in self._group_costs(group, target)
+                if fresh or not new
             )
         return self._groups[key]
 
@@ -369,8 +401,8 @@ class Distance:
 
 
 def _bits(flags: int) -> Iterator[int]:
-    """Yield the bits above UNTIED that are set."""
-    rest = flags & ~UNTIED
+    """Yield the bits of weights that are set."""
+    rest = flags & ~(TIES - 1)
     while rest:
         bit = rest & -rest
         yield bit
@@ -378,8 +410,9 @@ def _bits(flags: int) -> Iterator[int]:
 
 
 def _together(flags: Iterable[int]) -> int:
-    """Return the weights of which one of several coordinates is a part."""
-    found = 0
+    """Return the weights of which one of several coordinates is a part; whether all are sums."""
+    found, only_sums = 0, ONLY_SUMS
     for each in flags:
         found |= each
-    return found & ~UNTIED
+        only_sums &= each
+    return found & ~(TIES - 1) | only_sums

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from itertools import combinations, permutations
 
 from syno.ir.coord import Coord, merge, reduce, shift, split, stride, unfold
-from syno.ir.operator import Index, digits, normal_index
+from syno.ir.operator import Index, digits, follows, normal_index
 from syno.ir.size import Size, product
 from syno.rules import Canonical
 from syno.space.spec import Spec
@@ -46,7 +46,7 @@ def is_candidate(spec: Spec, state: State, move: Move) -> bool:
         and bool(chosen)
         and len(outer) <= spec.limits.outer
         and _may_contract(spec, state, chosen)
-        and _may_drop(state, outer)
+        and _may_drop(spec, state, outer)
     )
 
 
@@ -143,7 +143,10 @@ def _index(operands: Index) -> Index:
 def _reduces(spec: Spec, state: State, _coords: list[Coord]) -> Iterator[Move]:
     """Reductions of one size are numbered in the order they appear: they are interchangeable."""
     used = [leaf for leaf in _leaves(state) if leaf.op == "reduce"]
+    terms = product([leaf.size for leaf in used])
     for place, size in enumerate(spec.reduction_sizes):
+        if not spec.fits_domain(terms * size):
+            continue
         same = sum(leaf.size is size for leaf in used)
         leaf = reduce(_FRESH + place * 16 + same, size)
         yield Move("reduce", (), size, (leaf,))
@@ -161,7 +164,7 @@ def _contracts(spec: Spec, state: State, coords: list[Coord]) -> Iterator[Move]:
                 continue
             for dropped in range(min(spec.limits.outer, count) + 1):
                 for outer in combinations(chosen, dropped):
-                    if _may_drop(state, outer):
+                    if _may_drop(spec, state, outer):
                         inner = tuple(coord for coord in chosen if coord not in outer)
                         yield Move("contract", chosen, None, inner)
 
@@ -182,10 +185,10 @@ def _says_nothing_new(state: State, chosen: Index) -> bool:
     return any(new <= set(index) or new >= set(index) for index in state.weights)
 
 
-def _may_drop(state: State, outer: Index) -> bool:
+def _may_drop(spec: Spec, state: State, outer: Index) -> bool:
     """A reduction that leaves the data has to stay in another weight, or it was for nothing."""
     return all(
-        any(coord in index for index in state.weights)
+        spec.is_rank(coord.size) and any(follows(coord, index) for index in state.weights)
         for coord in normal_index(outer)
         if all(leaf.op == "reduce" for leaf in coord.leaves())
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
+from itertools import pairwise
 
 from syno.ir.coord import Coord
 from syno.ir.errors import SpecError
@@ -168,6 +169,22 @@ def _cut_position(spec: Spec, _state: State, move: Move) -> bool:
     return move.primitive == "merge" and is_place(spec, move.operands[0])
 
 
+def _swapped_places(spec: Spec, _state: State, move: Move) -> bool:
+    """Tell whether places of one size end in another order than they began."""
+    if move.primitive != "finish":
+        return False
+    places = [coord for coord in move.operands if is_place(spec, coord)]
+    first = [min(_numbers(coord), default=-1) for coord in places]
+    return any(
+        one.size is two.size and first[n] > first[n + 1]
+        for n, (one, two) in enumerate(pairwise(places))
+    )
+
+
+def _numbers(coord: Coord) -> list[int]:
+    return [int(str(leaf.arg)) for leaf in _leaves(coord) if leaf.op == "output"]
+
+
 PRUNES: tuple[Prune, ...] = (
     Prune(
         "weight-on-position",
@@ -206,6 +223,11 @@ PRUNES: tuple[Prune, ...] = (
         _unweighted_sum,
     ),
     Prune("cut-position", "blocks of places break neighbourhoods apart", _cut_position),
+    Prune(
+        "swapped-places",
+        "height read as width and width as height transposes the image",
+        _swapped_places,
+    ),
     Prune(
         "strong-pooling",
         f"sums over more than {STRONGEST_POOLING} terms that no weight sees leave too little",

@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import cache
 from itertools import permutations
 from math import prod
+from random import Random
 
 from syno.ir.coord import Coord, output, reduce
 from syno.ir.errors import OperatorError, SpecError
@@ -19,12 +20,14 @@ from syno.ir.operator import Index, Operator, follows, normal_index
 from syno.ir.size import ONE, Size
 from syno.ir.steps import is_buildable
 from syno.ir.verify import verify
+from syno.lower.cost import Costs
 from syno.rules import RULES, Canonical, Rule
 from syno.rules.classes import Classes
-from syno.space.distance import INFINITE, UNTIED, Budget, Distance
+from syno.space.distance import INFINITE, ONLY_SUMS, TIES, UNTIED, Budget, Distance
 from syno.space.moves import after, candidates, is_candidate, is_wasted, made
 from syno.space.paths import path_to
 from syno.space.prunes import Taste, is_place
+from syno.space.rollouts import Rollouts
 from syno.space.spec import Binding, Spec
 from syno.space.state import COUNTED, Move, State
 
@@ -64,9 +67,11 @@ class SynthesisSpace:
             self._joins,
             weighted=self.taste.has("unweighted-sum"),
         )
+        self.costs = Costs(spec.bindings, spec.occurrences)
         self._places: dict[Coord, bool] = {}
         self._finished: dict[State, tuple[Move, ...]] = {}
         self._verified: dict[Operator, bool] = {}
+        self.rollouts = Rollouts(self) if self._can_be_drawn() else None
 
     def _places_apart(self) -> Counter[Size]:
         """Return the places that stay what they are from the output to the input, by size.
@@ -83,6 +88,12 @@ class SynthesisSpace:
         if not self.taste.keeps_places_apart or spec.limits.expands or strided:
             return Counter()
         return apart
+
+    def _can_be_drawn(self) -> bool:
+        """Tell whether abstract states show what can be completed: see `syno.space.abstract`."""
+        limits = self.spec.limits
+        plain = not limits.strides and not limits.expands and self.taste.has("shifted-channels")
+        return self.guided and plain and bool(self._apart)
 
     def root(self) -> State:
         """Return the state before the first step: one iterator for each free output dimension."""
@@ -127,15 +138,13 @@ class SynthesisSpace:
             seen.update(move.operands)
         coords = [coord for coord in state.coords if coord not in move.operands]
         coords += made(move)
-        places = [coord for coord in coords if self._is_place(coord)] if self._apart else []
+        places = [coord for coord in coords if self.is_place(coord)] if self._apart else []
         if self._apart and Counter(coord.size for coord in places) != self._apart:
             return -1
         rest = [c for c in coords if c not in places]
         weights = _weights_after(state, move)
         ties = self._ties(weights, rest)
-        abstract = [
-            (c.size.packed, int(c.op == "reduce" and c not in seen) | ties.get(c, 0)) for c in rest
-        ]
+        abstract = [(c.size.packed, self._flags(c, c in seen) | ties.get(c, 0)) for c in rest]
         budget = self._budget(state, move, places)
         if budget.weights and not budget.reductions and not self._may_weigh_more(weights, coords):
             budget = budget._replace(weights=0)
@@ -143,7 +152,14 @@ class SynthesisSpace:
         left = self.spec.limits.steps - state.steps - 1
         return left - distance if distance < INFINITE else -1
 
-    def _is_place(self, coord: Coord) -> bool:
+    def _flags(self, coord: Coord, is_seen: bool) -> int:
+        untied = UNTIED if coord.op == "reduce" and not is_seen else 0
+        if self.spec.limits.rank is None:
+            return untied
+        return untied | (ONLY_SUMS if all(leaf.op == "reduce" for leaf in coord.leaves()) else 0)
+
+    def is_place(self, coord: Coord) -> bool:
+        """Tell whether `coord` moves over a dimension that keeps its place."""
         found = self._places.get(coord)
         if found is None:
             found = self._places[coord] = is_place(self.spec, coord)
@@ -183,7 +199,7 @@ class SynthesisSpace:
     def _ties(self, weights: Iterable[Index], coords: list[Coord]) -> dict[Coord, int]:
         """Return a bit for each weight of which all coordinates are current, by coordinate."""
         found: dict[Coord, int] = {}
-        bit = UNTIED << 1
+        bit = TIES
         for index in weights:
             if all(coord in coords for coord in index):
                 for coord in index:
@@ -197,13 +213,13 @@ class SynthesisSpace:
         Without a new reduction, a weight that sees only what follows from another is absorbed.
         """
         if self.taste.has("weight-on-position"):
-            coords = [coord for coord in coords if not self._is_place(coord)]
+            coords = [coord for coord in coords if not self.is_place(coord)]
         return all(any(not follows(coord, index) for coord in coords) for index in weights)
 
     def apply(self, state: State, move: Move) -> State:
         """Return the state after `move`."""
         if move.primitive == "finish":
-            return replace(state, operator=self._operator(state, move.operands))
+            return replace(state, operator=self.operator_of(state, move.operands))
         return self.follow(state, move)[0]
 
     def follow(self, state: State, move: Move) -> tuple[State, Mapping[Coord, Coord]]:
@@ -218,6 +234,13 @@ class SynthesisSpace:
         coords, weights = self.canonical.state(ordered, raw.weights)
         made = State(frozenset(coords), frozenset(weights), raw.counts)
         return made, dict(zip(ordered, coords, strict=True))
+
+    def roll_out(self, state: State, rng: Random) -> list[State] | None:
+        """Return states from `state` to a random completion, near-uniform over all there are.
+
+        Empty where there is none; None where this space cannot tell, and moves have to be walked.
+        """
+        return None if self.rollouts is None else self.rollouts(state, rng)
 
     def result(self, state: State) -> Operator | None:
         """Return the operator of a finished state."""
@@ -246,7 +269,7 @@ class SynthesisSpace:
                 c.size is t and (t not in self.spec.windowed_sizes or t in windows_of(c))
                 for c, t in zip(order, targets, strict=True)
             )
-            if fits and self.is_valid(self._operator(state, order)):
+            if fits and self.is_valid(self.operator_of(state, order)):
                 yield Move("finish", order)
 
     def is_valid(self, op: Operator) -> bool:
@@ -266,14 +289,20 @@ class SynthesisSpace:
         return self._fits(op)
 
     def _fits(self, op: Operator) -> bool:
-        """Tell whether the number of parameters lies within the limits."""
+        """Tell whether ranks, multiply-adds and parameters lie within the limits."""
         limits = self.spec.limits
+        read = {leaf for coord in op.data for leaf in coord.leaves()}
+        if not all(self.spec.is_rank(leaf.size) for leaf in op.reductions if leaf not in read):
+            return False
+        if limits.flops is not None and not self.costs.flops_within(op, *limits.flops):
+            return False
         counts = [weight_entries(op, binding) for binding in self.spec.bindings]
         if any(entries < limits.weight_parameters for each in counts for entries in each):
             return False
         return limits.parameters is None or sum(map(sum, counts)) <= limits.parameters
 
-    def _operator(self, state: State, order: Index) -> Operator:
+    def operator_of(self, state: State, order: Index) -> Operator:
+        """Return the operator that `state` is where its coordinates are the input in `order`."""
         free = iter(order)
         data = [
             output(self.spec.output_sizes.index(size), size) if size in self.fixed else next(free)

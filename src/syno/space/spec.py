@@ -37,6 +37,9 @@ class Limits:
     size_symbols: int = 3
     weight_parameters: int = 2
     parameters: int | None = None
+    flops: tuple[int, int] | None = None
+    domain: int | None = None
+    rank: int | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,8 @@ class Spec:
     `untasted` names prunes that are out of place for this question.
     `reductions` and `blocks` list the sizes offered to `reduce` and `merge`; without a list, it is
     every primary symbol divided by coefficients and every product of coefficients.
+    `powers` bounds the exponents of primary symbols in a size, where there is a bound;
+    `occurrences` tells how often each binding stands in the network, once if it is not given.
     """
 
     name: str
@@ -65,8 +70,15 @@ class Spec:
     reductions: tuple[str, ...] | None = None
     blocks: tuple[str, ...] | None = None
     limits: Limits = field(default_factory=Limits)
+    powers: Mapping[str, int] = field(default_factory=dict)
+    occurrences: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.occurrences and len(self.occurrences) != len(self.bindings):
+            raise SpecError(
+                f"The spec {self.name} has {len(self.bindings)} bindings and says of "
+                f"{len(self.occurrences)} how often they occur: say it of each, or of none."
+            )
         if not self.bindings:
             raise SpecError(
                 f"The spec {self.name} has no binding: give at least one, with numbers."
@@ -106,6 +118,11 @@ class Spec:
         return frozenset(Size.parse(text) for text in self.windowed)
 
     @cached_property
+    def input_elements(self) -> tuple[int, ...]:
+        """Elements of the input under each binding."""
+        return tuple(product(list(self.input_sizes)).evaluate(each) for each in self.bindings)
+
+    @cached_property
     def primaries(self) -> tuple[str, ...]:
         """Symbols of the shapes that are neither coefficients nor fixed, by name."""
         symbols = {
@@ -136,7 +153,7 @@ class Spec:
             if name in self.coefficients:
                 if abs(power) > self.coefficients[name]:
                     return False
-            elif power < 0:
+            elif not 0 <= power <= self.powers.get(name, power):
                 return False
         values = self.values(size)
         return values is not None and all(value > 1 for value in values)
@@ -144,6 +161,19 @@ class Spec:
     def is_small(self, size: Size) -> bool:
         """Tell whether `size` is made of coefficients alone, as a window is."""
         return bool(size.exponents) and all(name in self.coefficients for name in size.exponents)
+
+    def fits_domain(self, terms: Size) -> bool:
+        """Tell whether sums may have that many terms together, under every binding."""
+        most, values = self.limits.domain, self.values(terms)
+        if most is None or values is None:
+            return most is None
+        pairs = zip(values, self.input_elements, strict=True)
+        return all(value <= most * elements for value, elements in pairs)
+
+    def is_rank(self, size: Size) -> bool:
+        """Tell whether a sum of this size may be dropped: one that ties two weights."""
+        rank = self.limits.rank
+        return rank is None or set(self.values(size) or ()) == {rank}
 
     @cached_property
     def reduction_sizes(self) -> tuple[Size, ...]:

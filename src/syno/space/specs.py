@@ -1,47 +1,16 @@
-"""Named specs: small ones for experiments and the one of a convolution site."""
+"""Named specs: small ones, which can be enumerated, and those of networks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from syno.ir.errors import SpecError
+from syno.space.networks import NETWORKS
 from syno.space.spec import Limits, Spec
-
-COEFFICIENTS: Mapping[str, int] = {"k": 3, "s": 2, "g": 4}
-_POWERS: Mapping[str, int] = {"k": 2, "s": 1, "g": 1}
-_REDUCTIONS = ("C_in", "C_in/g", "C_in/s", "C_out/g", "C_out/s", "C_out/(g*s)", "k", "g", "s")
-_BLOCKS = ("C_out/g", "C_out/s", "g", "s")
 
 # Prunes that are out of place:
 _POOLS = ("unweighted-sum",)  # where averages are the answer
-_NETWORKS = ("contraction-without-outer",)  # else no convolution is depthwise or separable
 _TINY = ("wide-window",)  # where places are few, so that fingerprints are quick
-
-
-def convolution_spec(bindings: Iterable[Mapping[str, int]], name: str = "conv2d") -> Spec:
-    """Return the spec of operators in the place of 2-D convolutions.
-
-    `bindings` hold C_in, C_out, H, W of every site; the coefficients k=3, s=2, g=4 are added.
-    """
-    sites = {(b["C_in"], b["C_out"], b["H"], b["W"]) for b in bindings}
-    bound = tuple(
-        {"N": 1, "C_in": i, "C_out": o, "H": h, "W": w, **COEFFICIENTS}
-        for i, o, h, w in sorted(sites)
-    )
-    return Spec(
-        name,
-        ("N", "C_in", "H", "W"),
-        ("N", "C_out", "H", "W"),
-        _POWERS,
-        bound,
-        fixed=("N",),
-        windowed=("H", "W"),
-        untasted=_NETWORKS,
-        reductions=_REDUCTIONS,
-        blocks=_BLOCKS,
-        limits=Limits(weight_parameters=40),
-    )
-
 
 # The bindings of the small specs are as small as their sizes let them be, and two each: what holds
 # under both by chance alone is little, so that two operators that are equal there are equal.
@@ -124,7 +93,7 @@ def _image() -> Spec:
     )
 
 
-_SPECS: Mapping[str, Callable[[], Spec]] = {
+_SMALL: Mapping[str, Callable[[], Spec]] = {
     "conv1d": _conv1d,
     "conv2d": _conv2d,
     "image": _image,
@@ -134,14 +103,18 @@ _SPECS: Mapping[str, Callable[[], Spec]] = {
 
 
 def named_spec(name: str) -> Spec:
-    """Return the spec called `name`; SpecError with the known names otherwise."""
-    if name not in _SPECS:
-        raise SpecError(
-            f"There is no spec called {name!r}; known are: {', '.join(sorted(_SPECS))}."
-        )
-    return _SPECS[name]()
+    """Return the spec called `name`, small or of a network; SpecError with the known ones else."""
+    known = {**_SMALL, **NETWORKS}
+    if name not in known:
+        raise SpecError(f"There is no spec called {name!r}; known are: {', '.join(sorted(known))}.")
+    return known[name]()
 
 
 def spec_names() -> tuple[str, ...]:
     """Return the names of all built-in specs."""
-    return tuple(sorted(_SPECS))
+    return tuple(sorted({**_SMALL, **NETWORKS}))
+
+
+def small_spec_names() -> tuple[str, ...]:
+    """Return the names of the specs that can be enumerated."""
+    return tuple(sorted(_SMALL))
