@@ -6,17 +6,17 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-from exhaustive import Explored, explore
+from exhaustive import Explored, explore, limited
 from hypothesis import HealthCheck, given, settings
 
 import syno
 from syno.ir.errors import OperatorError, SizeError
 from syno.ir.operator import Operator
-from syno.ir.size import Size
+from syno.ir.size import ONE, Size, product
 from syno.lower.cost import Ahead, Bounds, Costs
 from syno.lower.plan import plan
 from syno.search.rollout import roll_out
-from syno.space.prunes import is_place
+from syno.space.prunes import Taste, is_place
 from syno.space.space import SynthesisSpace
 from syno.space.specs import named_spec
 from syno.space.state import State
@@ -120,18 +120,45 @@ def test_operators_of_rollouts_cost_what_their_plans_do() -> None:
         check(op, costs)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[C_in, H] -> [C_out, H]\ny[o,h] = sum[c:C_in] x[c,h] * w1[o//s,c]",
+        "[C_in, H] -> [C_out, H]\ny[o,h] = sum[c:C_in] x[c,h] * w1[(k*o)//s,c] * w2[(k*o)%s,c]",
+        "[C_in, H] -> [C_out, H]\ny[o,h] = sum[c:C_in, r:s] x[c,h] * w1[c,r] * w2[o,r]",
+        "[C_in, H] -> [C_out, H]\ny[o,h] = sum[c:C_in, a:k] x[c, h+a-k//2] * w1[c,a] * w2[o,a]",
+        "[4, 2] -> [2, 2]\ny[o,h] = sum[g:2] x[o*2 + h, g] * w1[o] * w2[h] * w3[g]",
+        "[2, 4] -> [2, 2, 3]\ny[o,h,w] = x[(o-1)%2, 2*h + w - 3//2] * w1[o] * w2[h]",
+        "[2, 2] -> [4]\ny[o] = sum[g:2] x[o//2 + o%2 - 2//2, g] * w1[o//2] * w2[g]",
+    ],
+    ids=[
+        "a digit is expanded",
+        "a weight sees a stride",
+        "a rank",
+        "a window seen twice",
+        "three weights",
+        "a stride in a window",
+        "digits in a window",
+    ],
+)
+def test_bounds_hold_for_what_is_out_of_the_ordinary(text: str) -> None:
+    check(syno.parse(text), Costs([{"C_in": 4, "C_out": 10, "H": 6, "k": 3, "s": 2}]))
+
+
 def ahead_of(space: SynthesisSpace, state: State, *, knows: str) -> Ahead:
     """Return what spec and taste promise about the steps to come, as far as a caller `knows` it."""
     spec, limits = space.spec, space.spec.limits
-    strides = Size.parse("k*s*s") if limits.strides else Size.parse("1")
+    strides = product([Size.symbol(name) ** p for name, p in spec.coefficients.items()])
+    strides = strides if limits.strides else ONE
     if knows == "nothing" or not space.taste.has("weight-on-position"):
-        return Ahead(growth=strides)
+        return Ahead(growth=strides, outputs_stay=not limits.expands)
     small = tuple(size for size in spec.reduction_sizes if spec.is_small(size))
     unfolds = limits.unfolds - state.count("unfold")
     taste = Ahead(
         places=frozenset(coord for coord in state.coords if is_place(spec, coord)),
         windows=small if unfolds else (),
         growth=strides,
+        outputs_stay=not limits.expands,
     )
     if knows == "taste":
         return taste
@@ -168,28 +195,50 @@ def truth(space: SynthesisSpace, costs: Costs, found: Explored) -> dict[State, B
     return below
 
 
-@pytest.mark.parametrize("knows", ["nothing", "taste", "all"])
 @pytest.mark.parametrize(
-    ("name", "steps"), [("linear", 5), ("conv1d", 5), ("conv2d", 5), ("pool1d", 5), ("image", 4)]
+    ("name", "limits"),
+    [
+        ("linear", {"steps": 5}),
+        ("linear", {"steps": 5, "weights": 3}),
+        ("linear", {"steps": 5, "expands": 1, "strides": 1}),
+        ("conv1d", {"steps": 5}),
+        ("conv1d", {"steps": 5, "expands": 1, "strides": 1}),
+        ("conv2d", {"steps": 5}),
+        ("pool1d", {"steps": 5}),
+        ("image", {"steps": 4}),
+    ],
 )
-def test_bounds_hold_for_every_completion(name: str, steps: int, knows: str) -> None:
-    space = SynthesisSpace(named_spec(name).up_to(steps))
+def test_bounds_hold_for_every_completion(name: str, limits: dict[str, int]) -> None:
+    space = SynthesisSpace(limited(name, **limits))
+    bounds_hold(space, "nothing", "taste", "all")
+
+
+def test_bounds_hold_whatever_the_taste_and_the_spelling() -> None:
+    spec = limited("conv1d", steps=4)
+    bounds_hold(SynthesisSpace(spec, Taste(())), "nothing")
+    bounds_hold(SynthesisSpace(spec, rules=()), "all")
+
+
+def bounds_hold(space: SynthesisSpace, *callers: str) -> None:
     limits = space.spec.limits
     costs = Costs(space.spec.bindings, range(1, len(space.spec.bindings) + 1))
     found = explore(space)
+    for op in found.operators:
+        check(op, costs)
     for state, exact in truth(space, costs, found).items():
-        bounds = costs.partial(
-            sorted(state.coords, key=str),
-            sorted(state.weights, key=str),
-            reductions=space.spec.reduction_sizes,
-            left=limits.reductions - state.count("reduce"),
-            weights_left=limits.weights - state.count("contract"),
-            ahead=ahead_of(space, state, knows=knows),
-        )
-        assert bounds.flops_low <= exact.flops_low, state
-        assert bounds.flops_high >= exact.flops_high, state
-        assert bounds.parameters_low <= exact.parameters_low, state
-        assert bounds.parameters_high >= exact.parameters_high, state
+        for knows in callers:
+            bounds = costs.partial(
+                sorted(state.coords, key=str),
+                sorted(state.weights, key=str),
+                reductions=space.spec.reduction_sizes,
+                left=limits.reductions - state.count("reduce"),
+                weights_left=limits.weights - state.count("contract"),
+                ahead=ahead_of(space, state, knows=knows),
+            )
+            assert bounds.flops_low <= exact.flops_low, (state, knows)
+            assert bounds.flops_high >= exact.flops_high, (state, knows)
+            assert bounds.parameters_low <= exact.parameters_low, (state, knows)
+            assert bounds.parameters_high >= exact.parameters_high, (state, knows)
 
 
 def test_without_a_plan_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

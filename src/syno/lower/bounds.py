@@ -15,9 +15,20 @@ from itertools import combinations
 from operator import floordiv, mul
 
 from syno.ir.coord import Coord
-from syno.ir.operator import Index, Operator
+from syno.ir.operator import Index, Operator, digits
 from syno.ir.size import ONE, Size
-from syno.lower.parts import Numbers, Packed, Seen, Vector, entries_of, parts_of, seen_by
+from syno.lower.parts import (
+    Numbers,
+    Packed,
+    Parts,
+    Seen,
+    Vector,
+    entries_of,
+    parts_of,
+    seen_by,
+    strides_in,
+    wholly,
+)
 
 
 @dataclass(frozen=True)
@@ -38,8 +49,8 @@ class Ahead:
     output dimensions that stand in no coordinate (the batch). `windows` are the sizes of the
     reductions that may become the step of a window, whole or in part (None: any; empty: none).
     `terms` is the most that all reductions together may sum over, for each binding. `growth` is the
-    largest product of the strides to come. `outputs_stay` promises that no output is expanded or
-    becomes the step of a window.
+    largest product of the strides to come. `outputs_stay` promises that no output was or will
+    be expanded, or becomes the step of a window.
 
     `input` is the shape of x and `opened` the largest product of the steps of windows to come, for
     each binding (None: unknown, either). `merges` tells whether merges may come. A coordinate made
@@ -86,7 +97,7 @@ class Limit:
     def complete(self, op: Operator) -> tuple[Vector, Vector]:
         """Return a lower and an upper bound of the multiply-adds of `op`, for each binding."""
         seen = tuple(map(seen_by, op.weights))
-        low = self._least(_Low(op.data, seen, _COMPLETE).orders())
+        low = self._least(_Low(op.data, seen, _COMPLETE, is_complete=True).orders())
         return low, self._least(_High(op.data, seen, _COMPLETE).orders())
 
     def future(
@@ -139,6 +150,7 @@ class Limit:
         if taken is None or ahead.input is None or ahead.opened is None:
             return domain, weight
         read = sum(size.packed for size in ahead.input) + taken
+        read += ahead.growth.packed + highest.strides()
         domain = tuple(map(min, domain, map(mul, self._numbers(read), ahead.opened)))
         places = self._numbers(highest.fixed + _packed(highest.places))
         return domain, tuple(map(min, weight, map(floordiv, domain, places)))
@@ -164,21 +176,30 @@ class Limit:
 class _Low:
     """Lower bounds: what no plan can do without."""
 
-    def __init__(self, coords: Sequence[Coord], seen: tuple[Seen, ...], ahead: Ahead) -> None:
+    def __init__(
+        self,
+        coords: Sequence[Coord],
+        seen: tuple[Seen, ...],
+        ahead: Ahead,
+        *,
+        is_complete: bool = False,
+    ) -> None:
         self.seen = seen
         self.fixed = sum(size.packed for size in ahead.fixed)
         parts = [parts_of(coord) for coord in coords]
-        hidden = frozenset().union(*(each.hidden for each in parts))
         self.leaves = frozenset().union(*(each.leaves for each in parts))
-        weighed = frozenset().union(*(each.leaves for each in seen))
-        held = self.leaves | weighed if ahead.outputs_stay else weighed
-        mixed = frozenset().union(*(each.hidden for each in seen))
-        self.outputs = [c for c in held if c.op == "output" and c not in hidden | mixed]
+        holders: list[Parts | Seen] = [*seen, *parts]
+        hidden = frozenset().union(*(each.hidden for each in holders))
+        kept = frozenset().union(self.leaves, *(each.leaves for each in seen))
+        if is_complete or not ahead.outputs_stay:  # what is expanded, now or later, is in no stage
+            sure = holders if is_complete else holders[: len(seen)]
+            kept = wholly(piece for each in sure for piece in each.pieces)
+        self.outputs = [leaf for leaf in kept - hidden if leaf.op == "output"]
         self.data: dict[Coord, Packed] = {}
-        for each in parts:
-            for leaf, size in each.visible:
-                if leaf not in hidden and _stays(leaf, ahead):
-                    self.data[leaf] = self.data.get(leaf, 0) + size
+        for piece in (piece for each in parts for piece in each.pieces):
+            leaf = digits(piece)[0]
+            if leaf not in hidden and _stays(leaf, ahead):
+                self.data[leaf] = self.data.get(leaf, 0) + piece.size.packed
         places = places_of(ahead)
         self.places = [leaf for leaf in self.outputs if leaf in places]
         self.merges = ahead.merges
@@ -233,10 +254,10 @@ class _Low:
         return self.fixed + weight.entries + sum(_rest(leaf, weight) for leaf in self.outputs)
 
     def first(self, weight: Seen) -> Packed:
-        """Bound the stage of `weight` with the data while all others are left.
+        """Bound the stage of `weight` with the data while another one is left.
 
         There are its labels, the outputs that no other weight brings in or the data has, and the
-        reductions of the data that the others read.
+        reductions of the data that the other one reads (of several, they may have been summed).
         """
         total = self.fixed + weight.entries
         others = [each for each in self.seen if each is not weight]
@@ -246,7 +267,9 @@ class _Low:
                 total += _rest(leaf, weight)
             elif leaf not in weight.leaves:
                 total += self.data.get(leaf, 0)
-        read = frozenset(leaf for each in others for leaf in each.digits if leaf.op == "reduce")
+        if len(others) > 1:
+            return total
+        read = frozenset(leaf for leaf in others[0].digits if leaf.op == "reduce")
         return total + sum(self.data.get(leaf, 0) for leaf in read - weight.leaves)
 
     def everywhere(self, weight: Seen) -> Packed:
@@ -362,7 +385,7 @@ class _High:
 
     def strides(self) -> Packed:
         """Return the product of all strides."""
-        nodes = {node for coord in self.coords for node in coord.walk() if node.op == "stride"}
+        nodes = strides_in(self.coords).union(*(each.strides for each in self.seen))
         return sum(node.size.packed - node.args[0].size.packed for node in nodes)
 
 

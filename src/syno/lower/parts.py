@@ -44,13 +44,14 @@ class Numbers:
 class Parts:
     """Iterators in one coordinate: all `leaves`; those `hidden`, which are part of a window's step.
 
-    `visible` are digits of iterators that the size of any tensor labelled so has as a factor.
-    `windows` has, for each window, all iterators in it and those of its step.
+    `pieces` are digits of iterators that the size of any tensor labelled so has as a factor.
+    `windows` has, for each window with no stride in it and no digits in its step, all iterators in
+    it and those of its step: closed, it is smaller by the latter.
     """
 
     leaves: frozenset[Coord]
     hidden: frozenset[Coord]
-    visible: tuple[tuple[Coord, Packed], ...]
+    pieces: tuple[Coord, ...]
     windows: tuple[tuple[frozenset[Coord], frozenset[Coord]], ...]
 
 
@@ -58,23 +59,38 @@ class Parts:
 def parts_of(coord: Coord) -> Parts:
     """Return the iterators in `coord`."""
     leaves = frozenset(coord.leaves())
+    nodes = [node for node in coord.walk() if node.op == "unfold"]
+    hidden = frozenset(leaf for node in nodes for leaf in node.args[1].leaves())
     windows = tuple(
         (frozenset(node.leaves()), frozenset(node.args[1].leaves()))
-        for node in coord.walk()
-        if node.op == "unfold"
+        for node in nodes
+        if not strides_in((node,)) and not _has_digits(node.args[1])
     )
-    hidden = frozenset().union(*(step for _, step in windows))
     return Parts(leaves, hidden, tuple(_visible(coord)), windows)
 
 
-def _visible(coord: Coord) -> list[tuple[Coord, Packed]]:
-    whole = digits(coord)[0]
-    if not whole.args:
-        return [(whole, coord.size.packed)]
+def _has_digits(coord: Coord) -> bool:
+    return any(node.op in ("quotient", "remainder") for node in coord.walk())
+
+
+def _visible(coord: Coord) -> list[Coord]:
+    if not digits(coord)[0].args:
+        return [coord]
     if coord.op in ("quotient", "remainder"):
         return []  # a digit of something composed: which iterators it holds, sizes do not tell
     args = coord.args[:1] if coord.op == "unfold" else coord.args
     return [each for arg in args for each in _visible(arg)]
+
+
+def wholly(pieces: Iterable[Coord]) -> frozenset[Coord]:
+    """Return the iterators of which all digits are among the given ones."""
+    found: dict[Coord, int] = {}
+    for each in set(pieces):
+        whole = digits(each)[0]
+        size = whole.size.packed
+        now = found.get(whole, 0)
+        found[whole] = size if size in (now, each.size.packed) else now + each.size.packed
+    return frozenset(whole for whole, size in found.items() if size == whole.size.packed)
 
 
 @dataclass(frozen=True)
@@ -82,16 +98,19 @@ class Seen:
     """What one weight is indexed by.
 
     `entries` is its number of entries (at least, where it sees several digits of one iterator);
-    `digits` tells how much of an iterator it sees, `mixed` are the iterators inside of anything
-    else (`hidden`: in the step of a window), `composed` the product of those other coordinates.
+    `digits` tells how much of an iterator it sees (in `pieces`), `mixed` are the iterators inside
+    of anything else, `composed` the product of those other coordinates, `hidden` are iterators in
+    the step of a window.
     """
 
     entries: Packed
     digits: Mapping[Coord, Packed]
+    pieces: tuple[Coord, ...]
     mixed: frozenset[Coord]
     composed: Packed
     leaves: frozenset[Coord]
     hidden: frozenset[Coord]
+    strides: frozenset[Coord]
     is_plain: bool
 
 
@@ -115,12 +134,19 @@ def seen_by(index: Index) -> Seen:
     return Seen(
         entries=sum(found.values()) + composed,
         digits=found,
+        pieces=tuple(coord for coord in index if digits(coord)[0] in found),
         mixed=frozenset(mixed),
         composed=composed,
         leaves=frozenset().union(*(each.leaves for each in parts)),
         hidden=frozenset().union(*(each.hidden for each in parts)),
+        strides=strides_in(index),
         is_plain=not any(whole.args for whole in wholes),
     )
+
+
+def strides_in(coords: Iterable[Coord]) -> frozenset[Coord]:
+    """Return all strides in `coords`."""
+    return frozenset(node for top in coords for node in top.walk() if node.op == "stride")
 
 
 def entries_of(index: Index) -> Packed:
