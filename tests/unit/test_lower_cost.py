@@ -168,6 +168,7 @@ def ahead_of(space: SynthesisSpace, state: State, *, knows: str) -> Ahead:
         input=spec.input_sizes,
         opened=tuple(max(each) ** unfolds for each in widths),
         merges=state.count("merge") < limits.merges,
+        rank=limits.rank,
     )
 
 
@@ -200,6 +201,7 @@ def truth(space: SynthesisSpace, costs: Costs, found: Explored) -> dict[State, B
     [
         ("linear", {"steps": 5}),
         ("linear", {"steps": 5, "weights": 3}),
+        ("linear", {"steps": 6, "rank": 2}),
         ("linear", {"steps": 5, "expands": 1, "strides": 1}),
         ("conv1d", {"steps": 5}),
         ("conv1d", {"steps": 5, "expands": 1, "strides": 1}),
