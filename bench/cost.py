@@ -66,6 +66,9 @@ class Promises:
         sizes = self.spec.reduction_sizes
         self.windows = tuple(size for size in sizes if self._slides(size))
 
+        most = self.spec.limits.domain
+        self.terms = tuple(most * each for each in self.spec.input_elements) if most else None
+
     def _slides(self, size: Size) -> bool:
         window, spec, root = reduce(0, size), self.spec, self.space.root()
         state = State(root.coords, frozenset({(window,)}), root.counts)
@@ -85,6 +88,7 @@ class Promises:
             places=frozenset(coord for coord in state.coords if is_place(spec, coord)),
             fixed=self.fixed,
             windows=self.windows if unfolds else (),
+            terms=self.terms,
             input=spec.input_sizes,
             opened=tuple(each**unfolds for each in most),
             merges=state.count("merge") < limits.merges,
