@@ -1,4 +1,4 @@
-"""The spaces of networks that benchmarks search: the sites of their convolutions."""
+"""The spaces of networks that benchmarks search."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ SITES = {
         (512, 512, 7),
     ],
 }
-"""(channels in, channels out, height and width) of the 3x3 convolutions."""
+"""(channels in, channels out, height and width) of the 3x3 convolutions, as `syno search` asks."""
 
 
 def spec_of(name: str) -> Spec:
-    """Return the spec of a network's sites, or the small spec of that name."""
+    """Return the spec of a network's sites, or the named spec."""
     if name not in SITES:
         return named_spec(name)
     bindings = [{"C_in": i, "C_out": o, "H": h, "W": h} for i, o, h in SITES[name]]

@@ -125,14 +125,21 @@ class Size:
 
     def evaluate(self, sizes: Mapping[str, int]) -> int:
         """Return the value under `sizes`; SizeError where it is not a positive integer."""
-        value = self.fraction(sizes)
-        if value.denominator != 1:
+        above = below = 1
+        for name, exponent in self.exponents.items():
+            value = _value_of(name, sizes, self)
+            if exponent > 0:
+                above *= value**exponent
+            else:
+                below *= value**-exponent
+        whole, rest = divmod(above, below)
+        if rest:
             given = ", ".join(f"{name}={sizes[name]}" for name in sorted(self.symbols))
             raise SizeError(
-                f"The size {self} is {value} under {given}: it has to be a whole number. "
-                "Choose sizes that divide, or another coefficient."
+                f"The size {self} is {Fraction(above, below)} under {given}: it has to be a whole "
+                "number. Choose sizes that divide, or another coefficient."
             )
-        return int(value)
+        return whole
 
 
 class Values:

@@ -10,6 +10,7 @@ places stay apart (see `syno.space.distance`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import NamedTuple
 
 OUTPUT, SUM, MIXED = 0, 1, 2
@@ -125,15 +126,19 @@ def single(size: int, kind: int) -> Coordinate:
 def of(pieces: Iterable[Piece]) -> Coordinate:
     """Return the coordinate of some pieces; below the highest digit, the order is forgotten."""
     top, *rest = pieces
-    return sum(piece.size for piece in (top, *rest)), (top, *sorted(rest))
+    if not rest:
+        return top.size, (top,)
+    return top.size + sum(piece.size for piece in rest), (top, *sorted(rest))
 
 
+@cache
 def marked(coord: Coordinate, weight: int, *, whole: bool) -> Coordinate:
     """Return the coordinate after `weight` has seen it; `whole` tells that all of it stays."""
     tie = weight if whole else 0
     return of(p._replace(seen=p.seen | weight, tied=p.tied | tie) for p in coord[1])
 
 
+@cache
 def released(coord: Coordinate, weights: int) -> Coordinate:
     """Return the coordinate where `weights` have lost a part of theirs."""
     return of(piece._replace(tied=piece.tied & ~weights) for piece in coord[1])
@@ -158,6 +163,7 @@ def contracted(
     return rest, [piece._replace(tied=0) for coord in dropped for piece in coord[1]]
 
 
+@cache
 def joined(high: Coordinate, low: Coordinate) -> Coordinate:
     """Return the split of two coordinates."""
     return of((*high[1], *low[1]))

@@ -125,33 +125,29 @@ class Changes:
         if (self.needs_outer and not outer) or (self.needs_inner and not inner):
             return False
         chosen = [now.coords[place] for place in (*inner, *outer)]
+        if self.least(sum([coord[0] for coord in chosen])) < self.spec.limits.weight_parameters:
+            return False
         if not chosen or (not self.scales and all(kind(coord) == OUTPUT for coord in chosen)):
             return False
-        dropped = [now.coords[place] for place in outer]
-        if self._has_two_ranks(dropped):
-            return False
-        if (
-            outer
-            and self.large_outer
-            and self.most(sum(now.coords[place][0] for place in outer)) > LARGEST_OUTER
-        ):
-            return False
-        if self.least(sum(coord[0] for coord in chosen)) < self.spec.limits.weight_parameters:
+        if outer and not self._fits_outer(chosen[len(inner) :]):
             return False
         if any(self._absorbs(now, chosen, 1 << each) for each in range(used)):
             return False
         return self.order.may_contract(now, inner, outer)
 
+    def _fits_outer(self, dropped: list[Coordinate]) -> bool:
+        """Tell whether what a weight drops is not too large, and no rank larger than one."""
+        size = sum([coord[0] for coord in dropped])
+        if self.large_outer and self.most(size) > LARGEST_OUTER:
+            return False
+        if self.spec.limits.rank is None:
+            return True
+        ranks = [p.seen for coord in dropped for p in coord[1] if p.kind == SUM]
+        return len(ranks) == len(set(ranks))  # sums that tie the same weights are one
+
     def _may_drop(self, coord: Coordinate) -> bool:
         """A sum that leaves x has to stay in another weight, and to have the size of a rank."""
         return all(p.seen and self._is_rank(p.size) for p in coord[1] if p.kind == SUM)
-
-    def _has_two_ranks(self, dropped: list[Coordinate]) -> bool:
-        """Tell whether sums that tie the same weights, and so are one, are larger than a rank."""
-        if self.spec.limits.rank is None:
-            return False
-        ranks = [p.seen for coord in dropped for p in coord[1] if p.kind == SUM]
-        return len(ranks) > len(set(ranks))
 
     def _is_rank(self, size: int) -> bool:
         rank = self.spec.limits.rank
@@ -228,7 +224,7 @@ class Changes:
         forbidden = self._forbidden(now, places) if self.spec.limits.flops else ()
         if len(forbidden) == 1 + len(_arrangements(left)):
             return None
-        plain = not forbidden and len(left) <= 2
+        plain = not forbidden and len({each[0] for each in left}) == len(set(left))
         windows = [(each[0], () if plain else each[1]) for each in left]
         return Abstract(
             PLACES, 0, tuple(sorted(windows)), (), (), now.left, now.lacking, 0, forbidden

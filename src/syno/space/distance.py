@@ -177,11 +177,12 @@ class Distance:
         most = self._most_parts(budget.reductions, budget.merges)
         # Where places are apart, groups have no windows: without strides, splits alone make them.
         only_splits = bool(self.apart) and not self.spec.limits.strides
+        hopeless = self._hopeless(coords)
 
         def choose(place: int, free: int, cost: int, fresh: int) -> None:
             nonlocal best
             if place == len(options):
-                if only_splits and cost - fresh > budget.splits:
+                if free & hopeless or (only_splits and cost - fresh > budget.splits):
                     return
                 if (free, fresh) not in rests:
                     left = [each for spot, each in enumerate(coords) if free >> spot & 1]
@@ -197,6 +198,19 @@ class Distance:
 
         choose(0, (1 << len(sizes)) - 1, 0, 0)
         return best
+
+    def _hopeless(self, coords: Abstract) -> int:
+        """Return the places, as bits, of what has to be part of the input: it cannot be got rid of.
+
+        That is a sum that no weight may drop and that is no window.
+        """
+        if not self.apart and self.spec.limits.unfolds:
+            return 0
+        return sum(
+            1 << place
+            for place, (size, flags) in enumerate(coords)
+            if flags & ONLY_SUMS and self._stays(size, flags) and not self.can_slide(size)
+        )
 
     def _most_parts(self, reductions: int, merges: int) -> int:
         """Return how many coordinates `reductions` new ones can become.
@@ -255,16 +269,11 @@ class Distance:
             return INFINITE
         splits = budget.splits if self._some_join(sizes) else 0
         best = INFINITE
-        stays = [size for size, flags in left if self._stays(size, flags)]
-        if stays and (self.apart or not self.spec.limits.unfolds):
-            if not all(map(self.can_slide, stays)):
-                return INFINITE
-        else:
-            stays = []
+        stays = sum(self._stays(size, flags) for size, flags in left) if self.apart else 0
         for first in range(untied + 1 if self.apart else 1):
             for second in range(tied + 1 if self.apart else 1):
                 used = first + second
-                if used < len(stays):
+                if used < stays:
                     continue
                 missing = max(budget.windows - used, 0)
                 enough = self._enough(missing, fresh, budget)
@@ -329,7 +338,13 @@ class Distance:
         Without `fresh`, none is made of new reductions.
         """
         key = (sizes, target, fresh)
-        if key not in self._groups:
+        if key not in self._groups and not fresh and self.apart and not self.spec.limits.strides:
+            self._groups[key] = sorted(
+                (max(mask.bit_count() - 1, 0), 0, mask)
+                for mask, total in enumerate(_sums(sizes))
+                if total == target
+            )
+        elif key not in self._groups:
             self._groups[key] = sorted(
                 (cost, new, mask)
                 for mask, group in enumerate(self._subsets(sizes))
@@ -416,3 +431,11 @@ def _together(flags: Iterable[int]) -> int:
         found |= each
         only_sums &= each
     return found & ~(TIES - 1) | only_sums
+
+
+def _sums(sizes: tuple[int, ...]) -> list[int]:
+    """Return the sum of every subset of `sizes`, at the place of its mask."""
+    found = [0]
+    for size in sizes:
+        found += [total + size for total in found]
+    return found

@@ -71,7 +71,7 @@ class Order:
         if left.merges != limits.merges or left.splits != limits.splits:
             return False
         chosen = [now.coords[place] for place in outer]
-        if any(piece.kind == SUM for coord in chosen for piece in coord[1]):
+        if any(piece.kind == SUM or piece.seen for coord in chosen for piece in coord[1]):
             return False
         first = (
             sorted((piece.size, piece.kind) for piece in now.gone),
