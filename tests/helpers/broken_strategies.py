@@ -70,6 +70,16 @@ class NoSecond(RandomSearch):
         return found
 
 
+class Uncounted(RandomSearch):
+    """Keeps those in flight that failed."""
+
+    def tell(self, candidate: Any, outcome: Outcome) -> None:
+        flying = candidate in self.flying
+        super().tell(candidate, outcome)
+        if flying and isinstance(outcome, Failed):
+            self.flying.add(candidate)
+
+
 class NewBorn(RandomSearch):
     """Does not hear of what it has not asked."""
 

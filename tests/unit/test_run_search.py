@@ -139,7 +139,7 @@ def test_a_baseline_that_fails_ends_the_search_in_words(tmp_path: Path) -> None:
         ({"finalists": -1}, "--finalists has to be"),
         ({"limits": ProcessLimits(0, 1)}, "--limit-seconds has to be"),
         ({"limits": ProcessLimits(1, 0)}, "--limit-megabytes has to be"),
-        ({"strategy": "luck"}, "no strategy called 'luck'; known are: mcts"),
+        ({"strategy": "luck"}, "no strategy called 'luck'; known are: beam, evolution, mcts"),
     ],
 )
 def test_settings_that_ask_for_nothing_are_refused(

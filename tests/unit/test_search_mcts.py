@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from random import Random
 from statistics import median
 from typing import Any
 
 import pytest
 
-from syno.search.mcts import MonteCarloTreeSearch, Statistics
+from syno.search.mcts import MonteCarloTreeSearch, _Option
 from syno.search.outcome import Failed
 from syno.search.protocol import Setting
 from syno.search.random_search import RandomSearch
-from syno.search.rollout import WEIGHTS, choose, roll_out
+from syno.search.rollout import WEIGHTS, choose, roll_out, walk
+from syno.search.statistics import Average, Statistics, spread
+from syno.search.tree import Tree as Graph
+from syno.search.tree import on
 from syno.testing.contracts import (
+    Drawn,
+    Leaf,
     Subsets,
     Tree,
     Turn,
@@ -23,6 +29,28 @@ from syno.testing.contracts import (
     likeness,
     scored,
 )
+from syno.testing.objectives import Words
+
+
+@dataclass(frozen=True)
+class Wide(Tree):
+    """A tree of one primitive with a hundred branches at its root."""
+
+    def moves(self, state: Leaf) -> list[Turn]:
+        if len(state) == 2:
+            return []
+        return [Turn("only", f"{len(state)}{number}") for number in range(100)]
+
+    def result(self, state: Leaf) -> Leaf | None:
+        return state if len(state) == 2 else None
+
+    def trace(self, candidate: Leaf) -> list[Turn]:
+        return [Turn("only", word) for word in candidate]
+
+
+def moves_of(table: dict[Any, Average]) -> list[tuple[Turn, Average]]:
+    """Return the entries of a table that stand for moves, not for primitives."""
+    return [(key, one) for key, one in table.items() if isinstance(key, Turn)]
 
 
 def search(space: Any = None, seed: int = 0) -> MonteCarloTreeSearch:
@@ -42,34 +70,57 @@ def test_a_reward_that_says_nothing_is_followed_nowhere() -> None:
     assert len({leaf[0] for leaf in found}) == 5
 
 
-def test_a_candidate_in_flight_counts_as_a_visit_that_earned_nothing() -> None:
+def everything(strategy: MonteCarloTreeSearch) -> list[Statistics]:
+    """Return the statistics of all states and branches of a search."""
+    nodes = list(strategy.tree.nodes.values())
+    branches = [branch for node in nodes for branch in (node.branches or {}).values()]
+    children = [child for branch in branches for child in branch.children.values()]
+    return [each.statistics for each in (*nodes, *branches, *children)]
+
+
+def test_a_candidate_in_flight_counts_as_a_walk_without_a_reward() -> None:
     strategy = search()
     leaf = strategy.ask()
-    root = strategy.nodes[()].statistics
-    assert (root.visits, root.total) == (1, 0)
+    root = strategy.tree.root.statistics
+    assert (root.visits, root.flying, root.walks) == (0, 1, 1)
     strategy.tell(leaf, scored(0.75))
-    assert (root.visits, root.total, root.squares) == (1, 0.75, 0.75**2)
+    assert (root.visits, root.flying, root.walks) == (1, 0, 1)
+    assert (root.total, root.squares) == (0.75, 0.75**2)
     assert not strategy.flights
 
 
-def test_what_was_in_flight_leaves_no_trace_once_told() -> None:
-    strategy = search()
+@pytest.mark.parametrize("space", [Tree(), Tree(dead=True), Drawn(dead=True), Subsets()])
+def test_what_was_in_flight_leaves_no_trace_once_told(space: Any) -> None:
+    strategy = search(space)
     flying = [strategy.ask() for _ in range(12)]
+    assert sum(each.flying for each in everything(strategy)) > 12
     for leaf in reversed(flying):
         strategy.tell(leaf, likeness(leaf))
     total = sum(likeness(leaf).accuracy for leaf in flying)
-    assert strategy.nodes[()].statistics.visits == 12
-    assert strategy.nodes[()].statistics.total == pytest.approx(total)
-    for leaf in flying:
-        assert strategy.nodes[leaf].statistics.visits == 1
-        assert strategy.nodes[leaf].statistics.total == likeness(leaf).accuracy
+    assert strategy.tree.root.statistics.visits == 12
+    assert strategy.tree.root.statistics.total == pytest.approx(total)
+    assert all(each.flying == 0 for each in everything(strategy))
+
+
+def test_a_virtual_loss_lowers_the_value_of_a_place_until_its_candidate_is_told() -> None:
+    strategy = search()
+    option = _Option(Statistics(4, 2.0, 1.0), Average(), Average())
+    above = Statistics(20, 10.0, 5.0)
+    before = strategy._bound(above, option)
+    option.own.flying = 2
+    unsure = strategy._bound(above, option)
+    assert unsure < before  # it is less uncertain what is there
+    strategy.virtual_loss = 1.0
+    assert strategy._bound(above, option) < unsure
+    option.own.flying = 0
+    assert strategy._bound(above, option) == before
 
 
 @pytest.mark.parametrize("space", [Tree((3, 3, 2)), Subsets(6, 3)])
 def test_every_visit_is_an_evaluation_and_none_is_counted_twice(space: Any) -> None:
     strategy = search(space)
     found = asked(strategy, 10)
-    root = strategy.nodes[space.root()].statistics
+    root = strategy.tree.root.statistics
     assert root.visits == 10
     assert root.total == pytest.approx(sum(likeness(leaf).accuracy for leaf in found))
 
@@ -85,27 +136,75 @@ def test_an_outcome_told_twice_counts_once_more_but_never_negative() -> None:
     leaf = strategy.ask()
     strategy.tell(leaf, scored(1.0))
     strategy.tell(leaf, scored(1.0))
-    assert all(node.statistics.visits >= 0 for node in strategy.nodes.values())
+    assert strategy.tree.root.statistics.visits == 2
+    assert all(each.visits >= 0 and each.flying == 0 for each in everything(strategy))
 
 
 @pytest.mark.parametrize("space", [Tree((3, 3, 2), dead=True), Subsets(6, 3)])
 def test_closed_states_are_never_entered(space: Any) -> None:
     strategy = search(space)
     while True:
-        closed = {state for state, node in strategy.nodes.items() if node.closed}
+        closed = {state for state, node in strategy.tree.nodes.items() if node.closed}
         leaf = strategy.ask()
         if leaf is None:
             break
-        assert not closed & set(strategy.flights[leaf].path)
+        assert not closed & {step.node.state for step in strategy.flights[leaf]}
         strategy.tell(leaf, likeness(leaf))
-    assert strategy.nodes[space.root()].closed
+    assert strategy.tree.root.closed
 
 
 def test_equal_states_share_their_statistics() -> None:
-    strategy = search(Subsets(4, 2))
+    strategy = search(Subsets(5, 3))
     found = asked(strategy, 50, lambda _leaf: scored(1.0))
-    assert len(found) == 6
-    assert sum(len(state) == 2 for state in strategy.nodes) == 6
+    assert len(found) == 10
+    assert sum(len(state) == 2 for state in strategy.tree.nodes) == 10
+
+
+@pytest.mark.parametrize("space", [Tree(), Drawn(), Subsets(8, 4)])
+def test_the_table_grows_by_a_state_for_each_walk_and_holds_no_finished_one(space: Any) -> None:
+    strategy = search(space)
+    asked(strategy, 20)
+    root = strategy.tree.root.statistics
+    assert len(strategy.tree.nodes) <= root.visits + root.vain + 1
+    assert all(space.result(state) is None for state in strategy.tree.nodes)
+
+
+def test_a_closed_state_remembers_nothing_of_the_ways_below() -> None:
+    strategy = search(Tree((2, 2)))
+    asked(strategy, 9)
+    assert all(node.branches == {} for node in strategy.tree.nodes.values() if node.closed)
+    assert not any(hasattr(each, "__dict__") for each in everything(strategy))
+
+
+def test_a_move_is_known_by_what_it_was_worth_elsewhere() -> None:
+    strategy = search(Tree((3, 3)))
+    strategy.tell(("0a", "1b"), scored(1.0))
+    strategy.tell(("0b", "1c"), scored(0.0))
+    worth = {turn.word: one.total / one.visits for turn, one in moves_of(strategy.anywhere)}
+    assert worth == {"0a": 1.0, "1b": 1.0, "0b": 0.0, "1c": 0.0}
+    branches = strategy.tree.branches(strategy.tree.root)
+    below = dict(moves_of(branches["even"].as_first))
+    assert {turn.word for turn in below} == {"0a"}  # of the moves at the root, not those below
+    assert branches["odd"].as_first["odd"].visits == 1
+
+
+def test_a_move_taken_twice_counts_below_its_first_time() -> None:
+    strategy = search(Words(longest=3))
+    strategy.tell("aa", scored(1.0))
+    strategy.tell("aab", scored(1.0))
+    node = strategy.tree.nodes["a"]
+    assert strategy.tree.branches(node)["a"].as_first["a"].visits == 1
+
+
+def test_the_moves_looked_at_grow_with_the_walks() -> None:
+    strategy = search(Wide())
+    opened = []
+    for _ in range(64):
+        asked(strategy, 1)
+        opened.append(len(strategy.tree.branches(strategy.tree.root)["only"].children))
+    assert opened[0] == 1
+    for walks, count in enumerate(opened):
+        assert count <= strategy.widening * (walks + 1) ** 0.5 + 1
 
 
 def test_what_an_earlier_run_learned_guides_this_one() -> None:
@@ -114,34 +213,43 @@ def test_what_an_earlier_run_learned_guides_this_one() -> None:
     for leaf in space.leaves():
         if leaf[1] != "1a":
             strategy.tell(leaf, scored(float(leaf[0] == "0c")))
-    assert strategy.ask() == ("0c", "1a")
+    assert ("0c", "1a") in {strategy.ask(), strategy.ask()}
 
 
 def test_a_failure_earns_nothing_and_is_remembered() -> None:
     strategy = search(Tree((2, 2)))
     leaf = strategy.ask()
     strategy.tell(leaf, Failed("crashed", "planted"))
-    assert strategy.nodes[()].statistics.mean == 0
+    assert strategy.tree.root.statistics.mean == 0
     assert leaf not in asked(strategy, 9)
 
 
 def test_the_bound_is_that_of_ucb1_tuned() -> None:
-    spread = Statistics()
-    assert spread.upper(10) == float("inf")
-    for reward in (0.0, 1.0):
-        spread.add(reward)
-    steady = Statistics()
-    for _ in range(2):
-        steady.add(0.5)
-    assert spread.mean == steady.mean == 0.5
-    # log(8)/2 = 1.0397: the variance term is capped at 1/4 for both, so that the bounds agree
-    assert spread.upper(8) == steady.upper(8) == pytest.approx(0.5 + (1.03972 / 4) ** 0.5, rel=1e-4)
-    for _ in range(200):
-        spread.add(0.0)
-        spread.add(1.0)
-        steady.add(0.5)
-        steady.add(0.5)
-    assert spread.upper(404) > steady.upper(404)  # once known well, what varies is looked at more
+    # log(8)/2 = 1.0397: the variance is capped at 1/4 whatever it is, as long as little is known
+    for variance in (0.0, 0.25):
+        assert spread(variance, 2, 8) == pytest.approx((1.03972 / 4) ** 0.5, rel=1e-4)
+    # once known well, what varies is looked at more: log(404)/202 = 0.02971
+    assert spread(0.0, 202, 404) == pytest.approx((0.02971 * (2 * 0.02971) ** 0.5) ** 0.5, rel=1e-3)
+    assert spread(0.25, 202, 404) == pytest.approx((0.02971 / 4) ** 0.5, rel=1e-3)
+
+
+def test_statistics_by_hand() -> None:
+    found = Statistics()
+    assert (found.mean, found.variance) == (0.0, 0.25)
+    found.add(0.0)
+    found.add(1.0)
+    assert (found.visits, found.mean, found.variance) == (2, 0.5, 0.25)
+    assert Average().shrunk(0.3, 2.0) == pytest.approx(0.3)
+    assert Average(2, 2.0).shrunk(0.0, 2.0) == 0.5  # as many rewards as the prior is worth
+
+
+def test_a_way_is_followed_as_far_as_it_is_opened_and_one_step_more() -> None:
+    space = Tree((2, 2, 2))
+    graph = Graph(space, Random(0))
+    moves = space.trace(("0a", "1b", "2a"))
+    assert [len(graph.follow(moves)) for _ in range(4)] == [1, 2, 3, 3]
+    assert [each.visits for each in on(graph.follow(moves))] == [0] * 7
+    assert not graph.follow(Words().trace("ab"))
 
 
 def test_a_rollout_draws_a_primitive_first_by_its_weight() -> None:
@@ -174,3 +282,10 @@ def test_a_rollout_ends_in_a_candidate_or_in_a_dead_end() -> None:
     assert {len(end) for end in ends if space.result(end)} == {2}
     assert any(end[-1] == "dead" for end in ends)
     assert roll_out(space, ("dead",), rng) == []
+
+
+def test_a_space_that_draws_rollouts_itself_is_asked_for_them() -> None:
+    space = Drawn((2, 2))
+    ends = {tuple(roll_out(space, space.root(), Random(seed))) for seed in range(60)}
+    assert ends == {(), *((leaf,) for leaf in space.leaves())}
+    assert len(walk(space, space.root(), Random(0))) == 2

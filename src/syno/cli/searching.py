@@ -11,6 +11,7 @@ from rich.table import Table
 from syno.cli.app import Data, Json, Model, app, default_data, emit, err, out, place
 from syno.run.progress import Live
 from syno.run.settings import ProcessLimits, SearchSettings
+from syno.search.registry import STRATEGIES
 
 
 @app.command()
@@ -35,7 +36,7 @@ def search(
         ),
     ] = None,
     strategy: Annotated[
-        str, typer.Option(help="mcts (tree search) or random.")
+        str, typer.Option(help=f"What chooses the candidates: {', '.join(sorted(STRATEGIES))}.")
     ] = SearchSettings.strategy,
     seed: Annotated[int, typer.Option(help="Seed of the strategy.")] = SearchSettings.seed,
     workers: Annotated[

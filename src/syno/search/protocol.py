@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from random import Random
+from typing import Any, Protocol, runtime_checkable
 
 from syno.search.outcome import Outcome
 
@@ -39,8 +40,24 @@ class Space(Protocol):
         """Return moves from the root to a candidate; none where the space does not reach it."""
 
 
+@runtime_checkable
+class Guided(Protocol):
+    """A space that draws rollouts itself, because it knows which of them arrive."""
+
+    def roll_out(self, state: State, rng: Random) -> list[State] | None:
+        """Return the states from `state` (exclusive) to a finished or a dead one.
+
+        The last one is enough; none where the draw came to nothing, which says nothing of `state`.
+        None where the space cannot tell: then its moves are walked.
+        """
+
+
 class Strategy(Protocol):
     """A search strategy: it is asked for candidates and told what became of them."""
+
+    @property
+    def in_flight(self) -> int:
+        """Return the number of candidates that were asked and not yet told."""
 
     def ask(self) -> Any | None:
         """Return a candidate never asked before; None when no further one was found."""

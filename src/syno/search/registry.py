@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from syno.search.beam import BeamSearch
+from syno.search.evolution import Evolution
 from syno.search.mcts import MonteCarloTreeSearch
 from syno.search.protocol import Setting, Strategy
 from syno.search.random_search import RandomSearch
 
 STRATEGIES: Mapping[str, Callable[[Setting], Strategy]] = {
+    "beam": BeamSearch,
+    "evolution": Evolution,
     "mcts": MonteCarloTreeSearch,
     "random": RandomSearch,
 }

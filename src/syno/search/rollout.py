@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from random import Random
 from typing import Any
 
-from syno.search.protocol import Space, State
+from syno.search.protocol import Guided, Space, State
 
 FINISH = "finish"
 
@@ -27,7 +27,16 @@ def choose(moves: Sequence[Any], rng: Random) -> Any:
 
 
 def roll_out(space: Space, state: State, rng: Random) -> list[State]:
-    """Return the states from `state` (exclusive) to a finished or a dead one."""
+    """Return the states from `state` (exclusive) to a finished or a dead one.
+
+    A space that is `Guided` draws them itself, where it can; it may leave out all but the last.
+    """
+    drawn = space.roll_out(state, rng) if isinstance(space, Guided) else None
+    return walk(space, state, rng) if drawn is None else drawn
+
+
+def walk(space: Space, state: State, rng: Random) -> list[State]:
+    """Return the states of a random walk from `state` (exclusive) to a finished or a dead one."""
     passed: list[State] = []
     while True:
         moves = space.moves(state)
@@ -35,3 +44,9 @@ def roll_out(space: Space, state: State, rng: Random) -> list[State]:
             return passed
         state = space.apply(state, choose(moves, rng))
         passed.append(state)
+
+
+def drawn_below(space: Space, state: State, rng: Random) -> Hashable | None:
+    """Return the candidate at the end of a rollout from `state`, or None for a dead end."""
+    passed = roll_out(space, state, rng)
+    return space.result(passed[-1] if passed else state)

@@ -7,7 +7,8 @@ with what was broken. `CONTRACT` lists all of them:
     def test_contract(clause):
         clause(MyStrategy)
 
-They search toy spaces, not operators: a strategy sees a space through its protocol alone.
+They search toy spaces, not operators: a strategy sees a space through its protocol alone. What
+holds for a strategy that learns, which `random` does not, stands in `LEARNING`.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
+from random import Random
 from typing import Any
 
 from syno.search.outcome import Failed, Outcome, Pruned, Scored, TimedOut
-from syno.search.protocol import Setting, Strategy
+from syno.search.protocol import Setting, Space, Strategy
 
 Factory = Callable[[Setting], Strategy]
 Leaf = tuple[str, ...]
@@ -78,6 +80,18 @@ class Tree:
             for depth, width in enumerate(self.widths)
         ]
         return list(product(*words))
+
+
+@dataclass(frozen=True)
+class Drawn(Tree):
+    """A tree that draws rollouts itself: it tells the last state alone, and one in three fails."""
+
+    def roll_out(self, state: Leaf, rng: Random) -> list[Leaf]:
+        if rng.random() < 1 / 3 or not self.moves(state):
+            return []
+        while moves := [turn for turn in self.moves(state) if turn.word != "dead"]:
+            state = self.apply(state, rng.choice(moves))
+        return [state]
 
 
 @dataclass(frozen=True)
@@ -139,14 +153,20 @@ def asked(
 
 def asks_nothing_twice(make: Factory) -> None:
     """A candidate is asked once, in trees and where several ways lead to it."""
-    for space in (Tree(), Tree(dead=True), Subsets()):
+    for space in (Tree(), Tree(dead=True), Drawn(dead=True), Subsets()):
         found = asked(make(Setting(space, accuracy_of)), _ENOUGH)
         _expect(len(found) == len(set(found)), f"{_repeated(found)} was asked twice in {space}")
 
 
 def asks_everything_once(make: Factory) -> None:
     """A small space is asked to its end: every candidate, then None, and None again."""
-    for space, size in ((Tree((2, 3)), 6), (Tree((2, 3), dead=True), 6), (Subsets(5, 2), 10)):
+    spaces: list[tuple[Space, int]] = [
+        (Tree((2, 3)), 6),
+        (Tree((2, 3), dead=True), 6),
+        (Drawn((2, 3), dead=True), 6),
+        (Subsets(5, 2), 10),
+    ]
+    for space, size in spaces:
         strategy = make(Setting(space, accuracy_of))
         found = asked(strategy, 10 * size)
         _expect(len(found) == len(set(found)) == size, f"asked {len(found)} of {size} in {space}")
@@ -221,6 +241,20 @@ def asks_the_last_while_others_fly(make: Factory) -> None:
     _expect(strategy.ask() is None, "a candidate was asked after all had been told")
 
 
+def counts_what_is_in_flight(make: Factory) -> None:
+    """What is in flight is what was asked and not yet told, and nothing of it stays."""
+    strategy = make(Setting(Tree(), accuracy_of))
+    found: list[Any] = [strategy.ask() for _ in range(8)]
+    _expect(strategy.in_flight == 8, f"{strategy.in_flight} in flight after 8 were asked")
+    told = [*found[:5], found[0], ("from", "another space")]
+    for candidate in told:
+        strategy.tell(candidate, scored(0.5))
+    _expect(strategy.in_flight == 3, f"{strategy.in_flight} in flight, 8 asked and 5 told")
+    for candidate in found[5:]:
+        strategy.tell(candidate, Failed("error", "planted"))
+    _expect(strategy.in_flight == 0, f"{strategy.in_flight} in flight after all were told")
+
+
 def remembers_earlier_runs(make: Factory) -> None:
     """What an earlier run was told is never asked, whether it is told before or between asks."""
     leaves = Tree((3, 4)).leaves()
@@ -253,9 +287,40 @@ CONTRACT: tuple[Callable[[Factory], None], ...] = (
     accepts_nothing_but_failures,
     has_several_in_flight,
     asks_the_last_while_others_fly,
+    counts_what_is_in_flight,
     remembers_earlier_runs,
     accepts_strangers,
 )
+
+
+def finds_a_signal_sooner_than_chance(make: Factory) -> None:
+    """The best of 625 candidates is found within 200, half as many as chance needs and less."""
+    counts = sorted(asks_until_best(make, Tree((5, 5, 5, 5)), seed) for seed in range(5))
+    _expect(counts[2] < 200, f"the best of 625 was asked as number {counts[2]}")
+
+
+def learns_from_earlier_runs(make: Factory) -> None:
+    """What an earlier run was told guides this one: better candidates are asked from the start."""
+    told, first = _mean_of_asked(make, 100), _mean_of_asked(make, 0)
+    _expect(told > first + 0.06, f"means {told:.2f} with and {first:.2f} without an earlier run")
+
+
+LEARNING: tuple[Callable[[Factory], None], ...] = (
+    finds_a_signal_sooner_than_chance,
+    learns_from_earlier_runs,
+)
+
+
+def _mean_of_asked(make: Factory, known: int) -> float:
+    """Return the mean value of what is asked when `known` candidates were told before."""
+    space, total = Tree((4, 4, 4, 4)), 0.0
+    for seed in range(5):
+        strategy = make(Setting(space, accuracy_of, seed=seed))
+        for leaf in Random(seed).sample(space.leaves(), known):
+            strategy.tell(leaf, likeness(leaf))
+        flying = [strategy.ask() for _ in range(40)]
+        total += sum(likeness(leaf).accuracy for leaf in flying if leaf) / len(flying)
+    return total / 5
 
 
 def asks_until_best(make: Factory, space: Tree, seed: int) -> int:
@@ -303,7 +368,10 @@ def _expect(holds: bool, message: str) -> None:
 
 __all__ = [
     "CONTRACT",
+    "LEARNING",
+    "Drawn",
     "Factory",
+    "Leaf",
     "Subsets",
     "Tree",
     "Turn",
