@@ -289,3 +289,11 @@ def test_a_space_that_draws_rollouts_itself_is_asked_for_them() -> None:
     ends = {tuple(roll_out(space, space.root(), Random(seed))) for seed in range(60)}
     assert ends == {(), *((leaf,) for leaf in space.leaves())}
     assert len(walk(space, space.root(), Random(0))) == 2
+
+
+def test_a_space_that_cannot_draw_them_is_walked() -> None:
+    class Unsure(Drawn):
+        def roll_out(self, state: Leaf, rng: Random) -> None:  # type: ignore[override]
+            del state, rng
+
+    assert len(roll_out(Unsure((2, 2)), (), Random(0))) == 2

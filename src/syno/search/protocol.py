@@ -47,8 +47,8 @@ class Guided(Protocol):
     def roll_out(self, state: State, rng: Random) -> list[State] | None:
         """Return the states from `state` (exclusive) to a finished or a dead one.
 
-        The last one is enough; none where the draw came to nothing, which says nothing of `state`.
-        None where the space cannot tell: then its moves are walked.
+        The last one is enough. Empty where the draw came to nothing, which need not mean that there
+        is nothing; None where moves have to be walked, because the space knows no more than they.
         """
 
 
