@@ -315,14 +315,14 @@ class Changes:
 
     def _is_alive(self, now: Abstract) -> bool:
         left = now.left
-        more = now.phase == SUMS or not self._all_seen(now)
         budget = Budget(
             left.merges,
-            left.contracts if more else 0,
+            left.contracts,
             left.unfolds,
             left.reduces if now.phase == SUMS else 0,
             left.splits,
             len(now.lacking),
+            left.contracts > 0 and self._all_seen(now),
         )
         coords = tuple(sorted(map(self._bare, now.coords)))
         return self.distance(coords, budget) <= left.steps

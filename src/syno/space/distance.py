@@ -35,7 +35,11 @@ TIES = 4
 
 
 class Budget(NamedTuple):
-    """What may still be used, and the number of places that still lack their window."""
+    """What may still be used, and the number of places that still lack their window.
+
+    `all_seen` tells that one weight has seen everything: it absorbs another one that sees no new
+    reduction.
+    """
 
     merges: int
     weights: int
@@ -43,6 +47,7 @@ class Budget(NamedTuple):
     reductions: int
     splits: int
     windows: int = 0
+    all_seen: bool = False
 
 
 class Distance:
@@ -283,8 +288,21 @@ class Distance:
                 needed = max(least, int(self.weighted and missing > 0), 2 * int(absorbs))
                 if dropped < needed:
                     dropped = needed if needed <= budget.weights else INFINITE
+                if dropped and budget.all_seen and not fresh and not missing:
+                    dropped = self._with_new_rank(dropped, budget)
                 best = min(best, used + 2 * missing + dropped)
         return best
+
+    def _with_new_rank(self, dropped: int, budget: Budget) -> int:
+        """Return the steps where weights that drop something have nothing new to see.
+
+        A new reduction that reaches neither x nor a window ties two weights.
+        """
+        if not self.apart or self.spec.limits.expands:
+            return dropped
+        if budget.weights < 2 or not budget.reductions:
+            return INFINITE
+        return max(dropped, 2) + 1
 
     def _lacks_unfolds(self, sizes: list[int], used: int, missing: int, budget: Budget) -> bool:
         """Tell whether `used` windows of `sizes` and `missing` new ones are too many.

@@ -146,8 +146,8 @@ class SynthesisSpace:
         ties = self._ties(weights, rest)
         abstract = [(c.size.packed, self._flags(c, c in seen) | ties.get(c, 0)) for c in rest]
         budget = self._budget(state, move, places)
-        if budget.weights and not budget.reductions and not self._may_weigh_more(weights, coords):
-            budget = budget._replace(weights=0)
+        if budget.weights and weights and not self._may_weigh_more(weights, coords):
+            budget = budget._replace(all_seen=True)
         distance = self.distance(abstract, budget)
         left = self.spec.limits.steps - state.steps - 1
         return left - distance if distance < INFINITE else -1
