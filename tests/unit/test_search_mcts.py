@@ -29,7 +29,7 @@ from syno.testing.contracts import (
     likeness,
     scored,
 )
-from syno.testing.objectives import Words
+from syno.testing.objectives import Words, copied_word, evaluations_to
 
 
 @dataclass(frozen=True)
@@ -297,3 +297,23 @@ def test_a_space_that_cannot_draw_them_is_walked() -> None:
             del state, rng
 
     assert len(roll_out(Unsure((2, 2)), (), Random(0))) == 2
+
+
+def test_a_misleading_objective_is_solved_with_a_third_of_what_chance_asks() -> None:
+    objective, seeds = copied_word(6), range(5)
+    alone = [evaluations_to(MonteCarloTreeSearch, objective, seed) for seed in seeds]
+    chance = [evaluations_to(RandomSearch, objective, seed) for seed in seeds]
+    assert 3 * median(known(alone)) <= median(known(chance))
+
+
+def test_a_hundred_in_flight_cost_little_more_than_one() -> None:
+    objective, seeds = copied_word(), range(3)
+    alone = [evaluations_to(MonteCarloTreeSearch, objective, seed) for seed in seeds]
+    many = [evaluations_to(MonteCarloTreeSearch, objective, seed, in_flight=100) for seed in seeds]
+    assert median(known(many)) <= 1.3 * median(known(alone))
+
+
+def known(counts: list[int | None]) -> list[int]:
+    """Return `counts`, of which none is missing: the optimum was found."""
+    assert None not in counts
+    return [count for count in counts if count is not None]

@@ -67,11 +67,10 @@ class Tree:
         return state if len(state) == len(self.widths) and "dead" not in state else None
 
     def trace(self, candidate: Leaf) -> Sequence[Turn]:
-        if candidate not in self.leaves():
-            return []
-        turns = [self.moves(candidate[:depth]) for depth in range(len(candidate))]
-        pairs = zip(turns, candidate, strict=True)
-        return [next(turn for turn in each if turn.word == word) for each, word in pairs]
+        found: list[Turn] = []
+        for depth, word in enumerate(candidate if self.result(candidate) else ()):
+            found += [turn for turn in self.moves(candidate[:depth]) if turn.word == word]
+        return found if len(found) == len(candidate) else []
 
     def leaves(self) -> list[Leaf]:
         """Return all candidates."""
