@@ -24,7 +24,7 @@ from syno.search.sweep import Sweep
 
 @dataclass(slots=True)
 class Ray:
-    """A state of the level: the states before it, and how many rollouts it has or needs not."""
+    """A state of the level: the states before it, and how many rollouts it was given."""
 
     state: State
     before: tuple[State, ...]
@@ -121,13 +121,18 @@ class BeamSearch:
     def _next_ray(self) -> Ray | None:
         """Return the ray that is due; None where the level is done.
 
-        While many are in flight the level waits for them, with some rollouts more.
+        While most states wait for what is in flight, they are given some rollouts more.
         """
-        ray = min(self.level, key=lambda ray: ray.rollouts, default=None)
-        if ray is None or ray.rollouts < self.rollouts:
+        ray = min(self.level, key=lambda ray: max(ray.rollouts, self._told(ray)), default=None)
+        if ray is None or max(ray.rollouts, self._told(ray)) < self.rollouts:
             return ray
-        waiting = 2 * len(self.flights) > self.rollouts * len(self.level)
+        unknown = sum(self._told(ray) < self.rollouts for ray in self.level)
+        ray = min(self.level, key=lambda ray: ray.rollouts)
+        waiting = self.flights and 2 * unknown > len(self.level)
         return ray if waiting and ray.rollouts < self.extra * self.rollouts else None
+
+    def _told(self, ray: Ray) -> int:
+        return self.records.get(ray.state, _NOTHING).told
 
     def _advance(self) -> bool:
         """Go one level down or start again; False where a pass left nothing out and found nothing.
@@ -138,8 +143,7 @@ class BeamSearch:
         following: dict[State, Ray] = {}
         for ray in ranked[: self.width]:
             for state in self._children(ray.state):
-                told = self.records.get(state, _NOTHING).told
-                following.setdefault(state, Ray(state, ray.path, told))
+                following.setdefault(state, Ray(state, ray.path))
         self.left_out |= len(ranked) > self.width
         self.level = list(following.values())
         return bool(self.level) or self._start_again()
@@ -149,7 +153,7 @@ class BeamSearch:
         going_on = self.news or self.left_out
         self.news = self.left_out = False
         self.width, self.branches = 2 * self.width, 2 * self.branches
-        self.level = [Ray(self.setting.space.root(), (), self.rollouts)]
+        self.level = [Ray(self.setting.space.root(), ())]
         return going_on
 
     def _rank(self, ray: Ray) -> float:

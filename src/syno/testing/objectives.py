@@ -98,6 +98,7 @@ def copied_word(depth: int = 7, width: int = 4, seed: int = 0) -> Objective:
     pairs = [rng.sample(each, 2) for each in words]
     target, decoy = zip(*pairs, strict=True)
 
+    @cache
     def value(leaf: Leaf) -> float:
         return _with_decoy(_agreement(leaf, target), _agreement(leaf, decoy))
 
@@ -113,6 +114,7 @@ def chosen_subset(count: int = 20, chosen: int = 5, seed: int = 0) -> Objective:
     drawn = Random(seed).sample([f"n{number}" for number in range(count)], 2 * chosen)
     target, decoy = set(drawn[:chosen]), set(drawn[chosen:])
 
+    @cache
     def value(leaf: Leaf) -> float:
         return _with_decoy(jaccard(Counter(leaf), target), jaccard(Counter(leaf), decoy))
 
@@ -155,6 +157,7 @@ def spelled_word(longest: int = 7, seed: int = 0) -> Objective:
     rng, space = Random(seed), Words(longest=longest)
     target, decoy = (_drawn_word(rng, longest) for _ in range(2))
 
+    @cache
     def value(word: str) -> float:
         if word == target:
             return 1.0
