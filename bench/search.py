@@ -1,6 +1,6 @@
 """Measures how many candidates each strategy asks until one is worth 95 % of the optimum.
 
-Run: python bench/search.py (a quarter of an hour), or with --quick (seconds; smaller spaces, fewer seeds).
+Run: python bench/search.py (a quarter of an hour), or with --quick (seconds: less of everything).
 The objectives are those of `syno.testing.objectives`, cheap and of known optimum. Each strategy
 runs on each with one candidate in flight, and with 100 asked before any of them is told. Counts
 depend on nothing but the seeds. Prints one line for each run and as its last line one JSON object:
