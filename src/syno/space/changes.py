@@ -53,7 +53,7 @@ class Changes:
         self.sums = tuple(size.packed for size in spec.reduction_sizes)
         self.blocks = tuple(size.packed for size in spec.block_sizes)
         self.targets = distance.targets
-        self.places = tuple(size for size in spec.input_sizes if distance.apart[size])
+        self.places = tuple(size for size in spec.output_sizes if distance.apart[size])
         self.weighted = taste.has("unweighted-sum")
         self.order = Order(spec, distance, weighted=self.weighted)
         self.needs_outer = taste.has("contraction-without-outer")

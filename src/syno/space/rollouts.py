@@ -39,6 +39,7 @@ from syno.space.abstract import (
 from syno.space.changes import Changes
 from syno.space.completions import Completions
 from syno.space.moves import after, is_wasted, made, next_reduction
+from syno.space.spec import Spec
 from syno.space.state import Move, State
 
 if TYPE_CHECKING:
@@ -94,15 +95,10 @@ class Rollouts:
             tuple(dropped),
             tuple(windows),
             left,
-            tuple(n for n, place in enumerate(places) if self._lacks_window(place)),
+            tuple(n for n, place in enumerate(places) if _lacks_window(self.spec, place)),
             self._terms(state),
         )
         return now, named, tuple(places)
-
-    def _lacks_window(self, place: Coord) -> bool:
-        return place.size in self.spec.windowed_sizes and not any(
-            node.op == "unfold" and node.size is place.size for node in place.walk()
-        )
 
     def _terms(self, state: State) -> int:
         if self.spec.limits.domain is None:
@@ -278,19 +274,13 @@ class _Maker:
         """Yield the orders in which the coordinates are the input."""
         space = self.space
         targets = [size for size in space.spec.input_sizes if size not in space.fixed]
-        places = list(self.places)
-        rest = [size for size in targets if not space.distance.apart[size]]
-        for channels in permutations(self.chosen):
-            if all(c.size is size for c, size in zip(channels, rest, strict=True)):
-                left = iter(channels)
-                queue = list(places)
-                order = []
-                for size in targets:
-                    found = next((place for place in queue if place.size is size), None)
-                    if found is not None:
-                        queue.remove(found)
-                    order.append(next(left) if found is None else found)
-                yield tuple(order)
+        for order in permutations((*self.places, *self.chosen)):
+            fits = all(
+                coord.size is size and not _lacks_window(space.spec, coord)
+                for coord, size in zip(order, targets, strict=True)
+            )
+            if fits and space.taste.would_allow(space.spec, self.state, Move("finish", order)):
+                yield order
 
 
 def without_pairs(
@@ -303,6 +293,12 @@ def without_pairs(
 def _place_key(coord: Coord) -> tuple[int, str]:
     outputs = [int(str(leaf.arg)) for leaf in coord.leaves() if leaf.op == "output"]
     return min(outputs), coord.key
+
+
+def _lacks_window(spec: Spec, coord: Coord) -> bool:
+    return coord.size in spec.windowed_sizes and not any(
+        node.op == "unfold" and node.size is coord.size for node in coord.walk()
+    )
 
 
 def _leaves_of(state: State) -> set[Coord]:
