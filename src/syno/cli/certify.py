@@ -30,9 +30,9 @@ def certify(
     Example: syno certify --spec image --depth 4
     """
     from syno.space.certificate import certify as certified
-    from syno.space.specs import named_spec
+    from syno.space.specs import small_spec
 
-    chosen = named_spec(spec)
+    chosen = small_spec(spec)
     with plain_progress(err, f"certifying {chosen.name} up to {depth} steps"):
         found = certified(chosen, depth, processes=processes)
     table = Table(box=None, show_header=False, pad_edge=False)

@@ -50,9 +50,9 @@ def enumerate_command(
     """
     from syno.space.enumerate import enumerate_operators
     from syno.space.space import SynthesisSpace
-    from syno.space.specs import named_spec
+    from syno.space.specs import small_spec
 
-    chosen = named_spec(spec)
+    chosen = small_spec(spec)
     if depth is not None:
         chosen = chosen.up_to(depth)
     found: list[Operator] = []

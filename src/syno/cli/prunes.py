@@ -53,14 +53,14 @@ def prunes_command(
 
 
 def _walk(space: SynthesisSpace, rollouts: int, seed: int) -> int:
-    """Roll out from the root, and return how many rollouts ended in an operator."""
-    from syno.search.rollout import roll_out
+    """Walk from the root, and return how many walks ended in an operator."""
+    from syno.search.rollout import walk
 
     rng, ended = Random(seed), 0
     with plain_progress(err, f"walks through {space.spec.name}") as step:
         for number in range(rollouts):
             step(number, rollouts)
-            passed = roll_out(space, space.root(), rng)
+            passed = walk(space, space.root(), rng)
             ended += bool(passed) and space.result(passed[-1]) is not None
     return ended
 

@@ -9,6 +9,7 @@ soon as it is known: the same command continues where a killed one stopped.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from math import inf
@@ -210,7 +211,10 @@ class Search:
     def _strategy(self, study: Study) -> Strategy:
         """Return the strategy, told of everything that earlier runs found."""
         assert self.baseline is not None
-        space, reward = SynthesisSpace(self.spec), Reward(self.baseline.accuracy)
+        least = int(self.settings.least_flops * self.flops)
+        limits = replace(self.spec.limits, flops=(least, self.flops - 1))
+        space = SynthesisSpace(replace(self.spec, limits=limits), by_length=True)
+        reward = Reward(self.baseline.accuracy)
         strategy = make_strategy(self.settings.strategy, Setting(space, reward, self.settings.seed))
         for record in study.records():
             try:
@@ -328,7 +332,10 @@ def question(model: str) -> tuple[Spec, list[Any], int]:
     network, row = build(model), info(model)
     sites = replaceable(find_sites(network, row.example_input(1)), model)
     spec = convolution_spec([site.sizes for site in sites], f"conv2d of {model}")
-    return spec, sites, sum(site.flops for site in sites)
+    names = ("C_in", "C_out", "H", "W")
+    times = Counter(tuple(site.sizes[name] for name in names) for site in sites)
+    occurrences = tuple(times[tuple(each[name] for name in names)] for each in spec.bindings)
+    return replace(spec, occurrences=occurrences), sites, sum(site.flops for site in sites)
 
 
 def _reason(outcome: Outcome) -> str:

@@ -37,7 +37,7 @@ from syno.space.abstract import (
 from syno.space.distance import ONLY_SUMS, TIES, UNTIED, Budget, Distance
 from syno.space.operations import Arrangement, Operations
 from syno.space.order import Order
-from syno.space.prunes import LARGEST_OUTER, Taste
+from syno.space.prunes import LARGEST_OUTER, STRONGEST_POOLING, Taste
 from syno.space.spec import Spec
 
 Step = tuple[Change, Abstract]
@@ -59,6 +59,7 @@ class Changes:
         self.needs_outer = taste.has("contraction-without-outer")
         self.needs_inner = taste.has("contraction-without-inner")
         self.scales = not taste.has("output-scale")
+        self.pools = taste.has("strong-pooling")
         self.large_outer = taste.has("large-outer-product")
         self._bares: dict[Coordinate, tuple[int, int]] = {}
         self._most: dict[int, int] = {}
@@ -207,6 +208,8 @@ class Changes:
         if len(now.coords) < len(self.targets):
             return
         if self.weighted and not all(map(is_weighted, now.coords)):
+            return
+        if self.pools and self.most(_unweighted(now)) > STRONGEST_POOLING:
             return
         for chosen in combinations(range(len(now.coords)), len(self.targets)):
             sizes = sorted(now.coords[place][0] for place in chosen)
@@ -359,6 +362,12 @@ class Changes:
         if packed not in self._least:
             self._least[packed] = min(self.spec.values(Size(packed)) or (1,))
         return self._least[packed]
+
+
+def _unweighted(now: Abstract) -> int:
+    """Return the packed product of sums that no weight sees."""
+    pieces = [*now.windows, *(piece for coord in now.coords for piece in coord[1])]
+    return sum(piece.size for piece in pieces if piece.kind == SUM and not piece.seen)
 
 
 def _arrangements(windows: list[Coordinate]) -> list[tuple[int, int] | None]:

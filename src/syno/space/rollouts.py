@@ -36,7 +36,7 @@ from syno.space.abstract import (
     of,
     single,
 )
-from syno.space.changes import Changes
+from syno.space.changes import Changes, Step
 from syno.space.completions import Completions
 from syno.space.moves import after, is_wasted, made, next_reduction
 from syno.space.spec import Spec
@@ -49,9 +49,10 @@ if TYPE_CHECKING:
 class Rollouts:
     """Completions of the states of one space of which the places stay apart."""
 
-    def __init__(self, space: SynthesisSpace) -> None:
+    def __init__(self, space: SynthesisSpace, *, by_length: bool = False) -> None:
         self.space = space
         self.spec = space.spec
+        self.by_length = by_length
         self.completions = Completions(Changes(space.spec, space.taste, space.distance))
 
     def __call__(self, state: State, rng: Random) -> list[State]:
@@ -60,8 +61,20 @@ class Rollouts:
         They are not in canonical form, all but the operator at the end.
         """
         now, _, _ = self.abstraction(state)
-        changes = [change for change, _ in self.completions.draw(now, rng)]
+        changes = [change for change, _ in self._drawn(now, rng)]
         return self._made(state, changes, rng)
+
+    def _drawn(self, now: Abstract, rng: Random) -> list[Step]:
+        """Return a way to a complete state; none where there is none."""
+        most = now.left.steps
+        shortest = 0
+        while self.by_length and shortest < most:
+            steps = rng.randint(shortest, most)
+            found = self.completions.draw(now._replace(left=now.left._replace(steps=steps)), rng)
+            if found:
+                return found
+            shortest = steps + 1
+        return self.completions.draw(now, rng)
 
     # -------------------------------------------------------------------------------- abstraction
 
@@ -258,7 +271,7 @@ class _Maker:
     def _finish(self, _change: Change) -> bool:
         space = self.space
         orders = list(self._orders())
-        if not orders:
+        if not orders or not self.state.steps:
             return False
         order = self.rng.choice(orders)
         move = Move("finish", order)

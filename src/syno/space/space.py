@@ -39,6 +39,9 @@ class SynthesisSpace:
     Without any (`rules=()`), every spelling is a state of its own. With `distinct`, an operator
     that equals an earlier one is not offered even where no rule says so: it is recognized by its
     fingerprint, which the bindings have to be small enough for.
+
+    Rollouts are near-uniform over all operators, and most of these are long. With `by_length` it is
+    drawn first how many steps there may be, so that the few short ones come as often.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class SynthesisSpace:
         rules: Iterable[Rule] = RULES,
         distinct: bool = False,
         guided: bool = True,
+        by_length: bool = False,
     ) -> None:
         self.spec = spec
         self.taste = taste if taste is not None else Taste.without(spec.untasted)
@@ -71,7 +75,7 @@ class SynthesisSpace:
         self._places: dict[Coord, bool] = {}
         self._finished: dict[State, tuple[Move, ...]] = {}
         self._verified: dict[Operator, bool] = {}
-        self.rollouts = Rollouts(self) if self._can_be_drawn() else None
+        self.rollouts = Rollouts(self, by_length=by_length) if self._can_be_drawn() else None
 
     def _places_apart(self) -> Counter[Size]:
         """Return the places that stay what they are from the output to the input, by size.

@@ -110,6 +110,17 @@ def named_spec(name: str) -> Spec:
     return known[name]()
 
 
+def small_spec(name: str) -> Spec:
+    """Return the small spec called `name`; SpecError for one that is too large to be enumerated."""
+    spec = named_spec(name)
+    if name not in _SMALL:
+        raise SpecError(
+            f"{name} is the spec of a network, too large to be enumerated; "
+            f"those that can be are: {', '.join(small_spec_names())}."
+        )
+    return spec
+
+
 def spec_names() -> tuple[str, ...]:
     """Return the names of all built-in specs."""
     return tuple(sorted({**_SMALL, **NETWORKS}))
