@@ -65,7 +65,8 @@ class Counted:
     def all_expanded(self) -> int:
         """States and abstract states of which the moves were made."""
         guide = self.space.rollouts
-        return self.expanded + (len(guide.completions.expanded) if guide else 0)
+        counts = (guide.completions, guide.from_within) if guide else ()
+        return self.expanded + sum(len(each.expanded) for each in counts)
 
 
 def measure(name: str, strategy: str, seconds: float, seed: int) -> dict[str, object]:

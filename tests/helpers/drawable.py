@@ -84,7 +84,7 @@ class Drawable:
         self.space = space
         self.rollouts = cast(Rollouts, space.rollouts)
         self.changes: Changes = self.rollouts.completions.changes
-        self._steps: dict[Abstract, list[Step]] = {}
+        self._steps: dict[tuple[bool, Abstract], list[Step]] = {}
 
     def __call__(self, state: State) -> set[Operator]:
         """Return the operators that are drawn below `state`."""
@@ -93,6 +93,8 @@ class Drawable:
 
     def ends(self, state: State) -> Iterator[Way]:
         """Yield all complete ways; those that pass the same places in between, once."""
+        within = self.rollouts.from_within if state.steps else self.rollouts.completions
+        self.changes = within.changes
         now, named, places = self.rollouts.abstraction(state)
         seen: set[tuple[object, ...]] = set()
         stack = [
@@ -113,9 +115,10 @@ class Drawable:
 
     def steps(self, now: Abstract) -> list[Step]:
         """Return the abstract moves of `now`."""
-        if now not in self._steps:
-            self._steps[now] = list(self.changes(now))
-        return self._steps[now]
+        key = self.changes.order is None, now
+        if key not in self._steps:
+            self._steps[key] = list(self.changes(now))
+        return self._steps[key]
 
     def paths(self, now: Abstract) -> dict[Abstract, int]:
         """Return the number of ways from every abstract state at or below `now` to a complete one.

@@ -59,6 +59,16 @@ CASES: dict[str, tuple[Spec, tuple[str, ...]]] = {
     "a channel dropped": (small("H -> C H", of(expands=1)), ()),
     "a channel dropped, no taste": (small("H -> C H", of(expands=1)), EVERYTHING),
     "folded": (small("H/s s -> H", of(expands=1)), EVERYTHING),
+    "a window for a second weight": (
+        small(
+            "A H -> C D H",
+            of(steps=6, weights=2, reductions=3, unfolds=1, splits=0, merges=0, shifts=0, outer=2),
+            bindings=({"A": 4, "C": 6, "D": 10, "H": 7, "k": 3},),
+            coefficients={"k": 1},
+            reductions=("A", "k"),
+        ),
+        (),
+    ),
     "joined and cut": (
         small("A*B/s s -> A B", of(steps=4, reductions=1), bindings=_JOINT, coefficients={"s": 1}),
         EVERYTHING,

@@ -44,9 +44,15 @@ Step = tuple[Change, Abstract]
 
 
 class Changes:
-    """The abstract moves of one spec under one taste."""
+    """The abstract moves of one spec under one taste.
 
-    def __init__(self, spec: Spec, taste: Taste, distance: Distance) -> None:
+    With `ordered`, steps come in one order where they could come in several: right from the first
+    state on, but not from one that was reached in another order.
+    """
+
+    def __init__(
+        self, spec: Spec, taste: Taste, distance: Distance, *, ordered: bool = True
+    ) -> None:
         self.spec = spec
         self.distance = distance
         self.operations = Operations(spec)
@@ -55,7 +61,7 @@ class Changes:
         self.targets = distance.targets
         self.places = tuple(size for size in spec.output_sizes if distance.apart[size])
         self.weighted = taste.has("unweighted-sum")
-        self.order = Order(spec, distance, weighted=self.weighted)
+        self.order = Order(spec, distance, weighted=self.weighted) if ordered else None
         self.needs_outer = taste.has("contraction-without-outer")
         self.needs_inner = taste.has("contraction-without-inner")
         self.scales = not taste.has("output-scale")
@@ -107,7 +113,7 @@ class Changes:
         left = now.left._replace(steps=now.left.steps - 1, contracts=now.left.contracts - 1)
         outer_most = self.spec.limits.outer
         groups = [
-            (places, len(places) * (len(coord[1]) == 1), outer_most * self._may_drop(coord))
+            (places, len(places) * self._may_keep(coord), outer_most * self._may_drop(coord))
             for coord, places in grouped(now.coords)
         ]
         for inner, outer in choices(groups):
@@ -134,7 +140,7 @@ class Changes:
             return False
         if any(self._absorbs(now, chosen, 1 << each) for each in range(used)):
             return False
-        return self.order.may_contract(now, inner, outer)
+        return self.order is None or self.order.may_contract(now, inner, outer)
 
     def _fits_outer(self, dropped: list[Coordinate]) -> bool:
         """Tell whether what a weight drops is not too large, and no rank larger than one."""
@@ -145,6 +151,10 @@ class Changes:
             return True
         ranks = [p.seen for coord in dropped for p in coord[1] if p.kind == SUM]
         return len(ranks) == len(set(ranks))  # sums that tie the same weights are one
+
+    def _may_keep(self, coord: Coordinate) -> bool:
+        """In order, a weight sees digits before they are joined."""
+        return self.order is None or len(coord[1]) == 1
 
     def _may_drop(self, coord: Coordinate) -> bool:
         """A sum that leaves x has to stay in another weight, and to have the size of a rank."""
@@ -173,7 +183,9 @@ class Changes:
                 continue
             if not self.distance.can_join(one[0] + two[0]):
                 continue
-            ways = [way for way in ((high, low), (low, high)) if self.order.may_split(now, *way)]
+            ways = [(high, low), (low, high)]
+            if self.order is not None:
+                ways = [way for way in ways if self.order.may_split(now, *way)]
             if not ways:
                 continue
             for way in ways:
@@ -191,7 +203,7 @@ class Changes:
         for coord, places in grouped(now.coords):
             if self.weighted and not is_weighted(coord):
                 continue
-            if not self.order.may_merge(now, coord):
+            if self.order is not None and not self.order.may_merge(now, coord):
                 continue
             for block in self.blocks:
                 if block == coord[0] or not self.spec.is_legal(Size(coord[0] - block)):

@@ -289,20 +289,29 @@ class Distance:
                 if dropped < needed:
                     dropped = needed if needed <= budget.weights else INFINITE
                 if dropped and budget.all_seen and not fresh and not missing:
-                    dropped = self._with_new_rank(dropped, budget)
+                    dropped = self._with_something_new(dropped, used, budget)
                 best = min(best, used + 2 * missing + dropped)
         return best
 
-    def _with_new_rank(self, dropped: int, budget: Budget) -> int:
+    def _with_something_new(self, dropped: int, used: int, budget: Budget) -> int:
         """Return the steps where weights that drop something have nothing new to see.
 
-        A new reduction that reaches neither x nor a window ties two weights.
+        A new reduction becomes one more window, or ties two weights.
         """
         if not self.apart or self.spec.limits.expands:
             return dropped
-        if budget.weights < 2 or not budget.reductions:
+        if not budget.reductions:
             return INFINITE
-        return max(dropped, 2) + 1
+        ways = [max(dropped, 2) + 1] if budget.weights > 1 else []
+        if budget.unfolds > used and self._new_slide:
+            ways.append(dropped + 2)
+        return min(ways, default=INFINITE)
+
+    @cached_property
+    def _new_slide(self) -> bool:
+        """Whether a new reduction, or a part of one, may be a window."""
+        sizes = (size.packed for size in self.spec.reduction_sizes)
+        return self._parts_slide or any(map(self.can_slide, sizes))
 
     def _lacks_unfolds(self, sizes: list[int], used: int, missing: int, budget: Budget) -> bool:
         """Tell whether `used` windows of `sizes` and `missing` new ones are too many.

@@ -53,7 +53,9 @@ class Rollouts:
         self.space = space
         self.spec = space.spec
         self.by_length = by_length
-        self.completions = Completions(Changes(space.spec, space.taste, space.distance))
+        parts = space.spec, space.taste, space.distance
+        self.completions = Completions(Changes(*parts))
+        self.from_within = Completions(Changes(*parts, ordered=False))
 
     def __call__(self, state: State, rng: Random) -> list[State]:
         """Return the states behind `state`; the last is finished unless this failed.
@@ -61,20 +63,21 @@ class Rollouts:
         They are not in canonical form, all but the operator at the end.
         """
         now, _, _ = self.abstraction(state)
-        changes = [change for change, _ in self._drawn(now, rng)]
+        counts = self.from_within if state.steps else self.completions
+        changes = [change for change, _ in self._drawn(counts, now, rng)]
         return self._made(state, changes, rng)
 
-    def _drawn(self, now: Abstract, rng: Random) -> list[Step]:
+    def _drawn(self, counts: Completions, now: Abstract, rng: Random) -> list[Step]:
         """Return a way to a complete state; none where there is none."""
         most = now.left.steps
         shortest = 0
         while self.by_length and shortest < most:
             steps = rng.randint(shortest, most)
-            found = self.completions.draw(now._replace(left=now.left._replace(steps=steps)), rng)
+            found = counts.draw(now._replace(left=now.left._replace(steps=steps)), rng)
             if found:
                 return found
             shortest = steps + 1
-        return self.completions.draw(now, rng)
+        return counts.draw(now, rng)
 
     # -------------------------------------------------------------------------------- abstraction
 
