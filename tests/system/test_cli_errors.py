@@ -33,7 +33,7 @@ USAGE = {
     "no depth": (("enumerate", "--depth", "0"), "'--depth'"),
     "unknown model": (("search", "--model", "nosuch"), "known are: convnet, resnet18, resnet20"),
     "unknown data": (("train", "--data", "nosuch"), "known are: cifar10, digits"),
-    "unknown strategy": (("search", "--strategy", "luck"), "known are: beam, evolution, mcts, random"),
+    "unknown strategy": (("search", "--strategy", "luck"), "known are: beam, evolution, mcts"),
     "unknown spec": (("enumerate", "--spec", "nosuch"), "known are: conv1d, conv2d"),
     "unknown backend": (("export", GOOD, *SIZES, "--backend", "tvm"), "choose one of: numpy"),
     "unknown mode": (("bench", "--operator", "linear", "--mode", "x"), "--mode is eager, compile"),
