@@ -33,7 +33,7 @@ FULL: dict[str, Callable[[], Objective]] = {
     "conv1d-1": lambda: imitated("conv1d", 8, 1),
     "conv2d-0": lambda: imitated("conv2d", 7, 0),
     "conv2d-1": lambda: imitated("conv2d", 7, 1),
-    "conv2d-failing": lambda: imitated("conv2d", 7, 2, failing=0.2),
+    "conv1d-failing": lambda: imitated("conv1d", 8, 2, failing=0.2),
     "word": copied_word,
     "subset": chosen_subset,
     "spelling": spelled_word,

@@ -11,6 +11,7 @@ known, from an earlier pass or an earlier run, is ranked at once.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Hashable
 from dataclasses import dataclass
 from random import Random
@@ -60,6 +61,10 @@ class BeamSearch:
     rollouts = 2
     extra = 4
 
+    level: list[Ray]
+    due: deque[Ray]
+    waits: bool | None
+
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
         self.rng = Random(setting.seed)
@@ -67,7 +72,7 @@ class BeamSearch:
         self.flights: dict[Hashable, tuple[State, ...]] = {}
         self.records: dict[State, Record] = {}
         self.sweep = Sweep(setting.space, self.rng)
-        self.level: list[Ray] = [Ray(setting.space.root(), ())]
+        self._enter([Ray(setting.space.root(), ())])
         self.news = self.left_out = False
 
     @property
@@ -91,6 +96,7 @@ class BeamSearch:
         if path is None:
             path = self._retraced(candidate)
         self.seen.add(candidate)
+        self.waits = None
         reward = self.setting.reward(outcome)
         for state in path:
             self.records.setdefault(state, Record()).add(reward)
@@ -118,18 +124,29 @@ class BeamSearch:
                 return found, ray.path
         return None, ()
 
+    def _enter(self, level: list[Ray]) -> None:
+        """Begin with a level; its rays take turns until enough is known of each."""
+        self.level, self.due, self.waits = level, deque(level), None
+
     def _next_ray(self) -> Ray | None:
-        """Return the ray that is due; None where the level is done.
+        """Return the ray whose turn it is; None where the level is done.
 
         While most states wait for what is in flight, they are given some rollouts more.
         """
-        ray = min(self.level, key=lambda ray: max(ray.rollouts, self._told(ray)), default=None)
-        if ray is None or max(ray.rollouts, self._told(ray)) < self.rollouts:
-            return ray
-        unknown = sum(self._told(ray) < self.rollouts for ray in self.level)
-        ray = min(self.level, key=lambda ray: ray.rollouts)
-        waiting = self.flights and 2 * unknown > len(self.level)
-        return ray if waiting and ray.rollouts < self.extra * self.rollouts else None
+        enough = self.rollouts * (self.extra if self._is_waiting() else 1)
+        while self.due:
+            ray = self.due.popleft()
+            if max(ray.rollouts, self._told(ray)) < enough:
+                self.due.append(ray)
+                return ray
+        return None
+
+    def _is_waiting(self) -> bool:
+        """Tell whether too little is known of most states, with as much in flight as they need."""
+        if self.waits is None:
+            unknown = sum(self._told(ray) < self.rollouts for ray in self.level)
+            self.waits = 2 * unknown > len(self.level)
+        return self.waits and len(self.flights) >= self.rollouts * len(self.level)
 
     def _told(self, ray: Ray) -> int:
         return self.records.get(ray.state, _NOTHING).told
@@ -145,7 +162,7 @@ class BeamSearch:
             for state in self._children(ray.state):
                 following.setdefault(state, Ray(state, ray.path))
         self.left_out |= len(ranked) > self.width
-        self.level = list(following.values())
+        self._enter(list(following.values()))
         return bool(self.level) or self._start_again()
 
     def _start_again(self) -> bool:
@@ -153,7 +170,7 @@ class BeamSearch:
         going_on = self.news or self.left_out
         self.news = self.left_out = False
         self.width, self.branches = 2 * self.width, 2 * self.branches
-        self.level = [Ray(self.setting.space.root(), ())]
+        self._enter([Ray(self.setting.space.root(), ())])
         return going_on
 
     def _rank(self, ray: Ray) -> float:
