@@ -408,7 +408,7 @@ class Distance:
         for count in range(min(len(small), most) + 1 if limits.unfolds else 1):
             for windows in combinations(small, count):
                 base = [size for i, size in enumerate(group) if i not in windows]
-                for cost, fresh in self._base_costs(base, target):
+                for cost, fresh in self._base_costs(base, target, windowed=count > 0):
                     best[fresh] = min(best.get(fresh, INFINITE), count + cost)
         return tuple(
             (cost, fresh)
@@ -416,8 +416,13 @@ class Distance:
             if all(cost < other for less, other in best.items() if less < fresh)
         )
 
-    def _base_costs(self, base: list[int], target: int) -> Iterator[tuple[int, int]]:
-        """Yield (steps, new reductions) that multiply `base` and what is missing to `target`."""
+    def _base_costs(
+        self, base: list[int], target: int, *, windowed: bool
+    ) -> Iterator[tuple[int, int]]:
+        """Yield (steps, new reductions) that multiply `base` and what is missing to `target`.
+
+        What a stride skips, a window has to read: a new one, if the group has none.
+        """
         missing = target - sum(base)
         if missing == 0:
             yield max(len(base) - 1, 0), 0
@@ -427,7 +432,7 @@ class Distance:
             return
         yield (len(base) + 1 if base else 1), 1
         if base and self.spec.limits.strides > 0 and self.spec.is_small(factor):
-            yield len(base), 0
+            yield len(base) + (0 if windowed else 2), 0
 
     def _can_add(self, missing: Size) -> bool:
         """Tell whether reductions may contribute the factor `missing`."""
