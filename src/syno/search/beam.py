@@ -5,8 +5,9 @@ beam search", AAAI, for starting again with a wider one.
 
 A level holds states of one depth. Below each of them candidates are rolled out; once they are
 told, the children of the best states are the next level. At the end of all ways the beam starts
-again from the root, twice as wide, with all that it has learned: a state below which enough is
-known, from an earlier pass or an earlier run, is ranked at once.
+again from the root, twice as wide and with one rollout more for each state. It keeps what it has
+learned: a state below which enough is known, from an earlier pass or an earlier run, is ranked at
+once.
 """
 
 from __future__ import annotations
@@ -54,7 +55,11 @@ _NOTHING = Record()
 
 
 class BeamSearch:
-    """See the module. `width` states of a level live on, with `branches` children each."""
+    """See the module. `width` states of a level live on, with `branches` children each.
+
+    Each state of a level is given `rollouts` rollouts, and up to `extra` times as many while the
+    level waits for what is in flight.
+    """
 
     width = 4
     branches = 8
@@ -73,7 +78,7 @@ class BeamSearch:
         self.records: dict[State, Record] = {}
         self.sweep = Sweep(setting.space, self.rng)
         self._enter([Ray(setting.space.root(), ())])
-        self.news = self.left_out = False
+        self.news = self.left_out = self.over = False
 
     @property
     def in_flight(self) -> int:
@@ -112,10 +117,11 @@ class BeamSearch:
     def _drawn(self) -> tuple[Hashable | None, tuple[State, ...]]:
         """Return a new candidate below the level and the states above it, moving the level on."""
         for _ in range(self.setting.patience):
+            if self.over:
+                break
             ray = self._next_ray()
             if ray is None:
-                if not self._advance():
-                    break
+                self._advance()
                 continue
             ray.rollouts += 1
             found = drawn_below(self.setting.space, ray.state, self.rng)
@@ -151,8 +157,8 @@ class BeamSearch:
     def _told(self, ray: Ray) -> int:
         return self.records.get(ray.state, _NOTHING).told
 
-    def _advance(self) -> bool:
-        """Go one level down or start again; False where a pass left nothing out and found nothing.
+    def _advance(self) -> None:
+        """Go one level down, or start again where there is none.
 
         Only states that are not finished are in a level: finished ones were candidates before.
         """
@@ -163,15 +169,16 @@ class BeamSearch:
                 following.setdefault(state, Ray(state, ray.path))
         self.left_out |= len(ranked) > self.width
         self._enter(list(following.values()))
-        return bool(self.level) or self._start_again()
+        if not self.level:
+            self._start_again()
 
-    def _start_again(self) -> bool:
-        """Begin the next pass, twice as wide; False where the last one was of no use."""
-        going_on = self.news or self.left_out
+    def _start_again(self) -> None:
+        """Begin the next pass, unless the last one left nothing out and found nothing."""
+        self.over = not (self.news or self.left_out)
         self.news = self.left_out = False
         self.width, self.branches = 2 * self.width, 2 * self.branches
+        self.rollouts += 1
         self._enter([Ray(self.setting.space.root(), ())])
-        return going_on
 
     def _rank(self, ray: Ray) -> float:
         return self.records.get(ray.state, _NOTHING).best
