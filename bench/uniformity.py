@@ -15,16 +15,13 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
-from math import prod
 from pathlib import Path
 from random import Random
-from typing import Any
 
 from scipy.stats import chisquare
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
-from drawable import Drawable, Script, _followed
+from drawable import Drawable, followed, likely
 
 from syno.ir.operator import Operator
 from syno.rules import fingerprint
@@ -37,20 +34,6 @@ Class = tuple[str, ...]
 _QUANTILES = {"least": 0.0, "5 %": 0.05, "median": 0.5, "95 %": 0.95, "most": 1.0}
 
 
-def weighted(run: Callable[[Any], Any]) -> Iterator[tuple[Any, float]]:
-    """Yield what `run` returns for every sequence of random decisions, and its probability."""
-    script = Script(())
-    while True:
-        result = run(script)
-        yield result, 1 / prod(script.options)
-        decided = list(zip(script.decisions, script.options, strict=True))
-        while decided and decided[-1][0] + 1 == decided[-1][1]:
-            decided.pop()
-        if not decided:
-            return
-        script = Script([each for each, _ in decided[:-1]] + [decided[-1][0] + 1])
-
-
 def probabilities(space: SynthesisSpace) -> Counter[Operator]:
     """Return the probability of every operator that a rollout from the root may end in."""
     drawable, found = Drawable(space), Counter[Operator]()
@@ -58,7 +41,7 @@ def probabilities(space: SynthesisSpace) -> Counter[Operator]:
     counts = drawable.paths(now)
     stack = [
         (now, maker, chance)
-        for maker, chance in weighted(
+        for maker, chance in likely(
             lambda rng: _Maker(space, space.root(), named, list(places), rng)
         )
     ]
@@ -71,7 +54,7 @@ def probabilities(space: SynthesisSpace) -> Counter[Operator]:
             share = chance * counts[behind] / counts[at]
             if not share:
                 continue
-            for made, part in weighted(lambda rng, m=maker, c=change: _followed(m, c, rng)):
+            for made, part in likely(lambda rng, m=maker, c=change: followed(m, c, rng)):
                 if made is not None:
                     stack.append((behind, made, share * part))
     return found

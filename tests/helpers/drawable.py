@@ -49,9 +49,16 @@ class Script:
 
 def outcomes(run: Callable[[Any], T]) -> Iterator[T]:
     """Yield what `run` returns for every sequence of decisions that it asks a `Script` for."""
+    for outcome, _ in likely(run):
+        yield outcome
+
+
+def likely(run: Callable[[Any], T]) -> Iterator[tuple[T, float]]:
+    """Yield the outcomes of `run` with the probability of the decisions that lead there."""
     script = Script(())
     while True:
-        yield run(script)
+        outcome = run(script)
+        yield outcome, 1 / prod(script.options)
         decided = list(zip(script.decisions, script.options, strict=True))
         while decided and decided[-1][0] + 1 == decided[-1][1]:
             decided.pop()
@@ -107,7 +114,7 @@ class Drawable:
                 yield way
                 continue
             for change, behind in self.steps(way.now):
-                for made in outcomes(lambda rng, way=way, c=change: _followed(way.maker, c, rng)):
+                for made in outcomes(lambda rng, way=way, c=change: followed(way.maker, c, rng)):
                     key = (behind, _place(made)) if made is not None else ()
                     if made is not None and key not in seen:
                         seen.add(key)
@@ -137,13 +144,10 @@ class Drawable:
         return counts
 
 
-def _followed(maker: _Maker, change: Change, rng: Any) -> _Maker | None:
+def followed(maker: _Maker, change: Change, rng: Any) -> _Maker | None:
     """Return a maker that followed `change`; None where the space refuses it."""
     made = copy(maker)
     made.named, made.places, made.rng = list(maker.named), list(maker.places), rng
-    if change.primitive == "pass":
-        made.pass_by()
-        return made
     return made if made.follow(change) else None
 
 

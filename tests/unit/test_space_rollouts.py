@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from random import Random
 
@@ -18,7 +18,6 @@ from syno.space.abstract import CHANNELS, DONE, SUM, WHOLE, Abstract
 from syno.space.changes import Changes, _arrangements
 from syno.space.completions import Completions
 from syno.space.enumerate import enumerate_operators
-from syno.space.operations import Arrangement
 from syno.space.order import Order
 from syno.space.prunes import PRUNES
 from syno.space.space import SynthesisSpace
@@ -235,12 +234,19 @@ def test_windows_of_multiply_adds_lose_nothing(name: str) -> None:
 
 def placed(way: Way) -> tuple[Abstract, list[int]]:
     """Return the state in which the channels were chosen, and the places of its windows."""
-    chosen = next(
-        each for each in way.back() if each.change and each.change.primitive == "channels"
-    )
+    chosen = next(at for at in way.back() if at.change and at.change.primitive == "channels")
     assert chosen.before is not None and chosen.change is not None
     now = chosen.before.now
     return now, [n for n in range(len(now.coords)) if n not in chosen.change.operands]
+
+
+def costed(drawable: Drawable) -> Iterator[tuple[Way, Operator, int]]:
+    """Yield every way from the root with its operator and the multiply-adds of that."""
+    space = drawable.space
+    for way in drawable.ends(space.root()):
+        op = way.maker.state.operator
+        assert op is not None
+        yield way, op, space.costs.flops(op)
 
 
 def cuts_a_sum(way: Way) -> bool:
@@ -250,45 +256,33 @@ def cuts_a_sum(way: Way) -> bool:
 
 @pytest.mark.parametrize("name", COSTLY)
 def test_multiply_adds_of_abstract_states_are_those_of_the_operators(name: str) -> None:
-    space = SynthesisSpace(COSTLY[name])
-    drawable = Drawable(space)
+    drawable = Drawable(SynthesisSpace(COSTLY[name]))
     counted = drawable.changes.operations
-    for way in drawable.ends(space.root()):
-        op = way.maker.state.operator
-        assert op is not None
-        flops = space.costs.flops(op)
+    for way, op, flops in costed(drawable):
         now, windows = placed(way)
-        ways: list[Arrangement | None] = [None]
-        ways += [
-            Arrangement(*each)
-            for each in _arrangements([now.coords[place] for place in windows])
-            if each is not None
-        ]
+        ways = [None, *_arrangements([now.coords[place] for place in windows])]
         exact = [counted.exact(now, windows, each) for each in ways]
         if cuts_a_sum(way):
             assert all(flops <= high for _, high in exact), str(op)
             continue
         assert any(low <= flops <= high for low, high in exact), (str(op), flops, exact)
-        if len(windows) < 2 and now.left.contracts < space.spec.limits.weights:
+        if len(windows) < 2 and now.left.contracts < COSTLY[name].limits.weights:
             assert set(exact) == {(flops, flops)}, str(op)
 
 
 @pytest.mark.parametrize("name", COSTLY)
 def test_bounds_on_multiply_adds_hold_on_every_way(name: str) -> None:
-    space = SynthesisSpace(COSTLY[name])
-    drawable = Drawable(space)
+    drawable = Drawable(SynthesisSpace(COSTLY[name]))
     counted = drawable.changes.operations
-    for way in drawable.ends(space.root()):
-        op = way.maker.state.operator
-        assert op is not None
+    for way, op, flops in costed(drawable):
         if cuts_a_sum(way):
             continue
-        flops, final = space.costs.flops(op), True
+        final = True
         for each in way.back():
             if each.now.phase != CHANNELS:
                 continue
             assert flops <= counted.most(each.now), str(op)
-            if each.now.left.contracts < space.spec.limits.weights:
+            if each.now.left.contracts < COSTLY[name].limits.weights:
                 assert counted.least(each.now) <= flops, str(op)
             windows = [n for n, c in enumerate(each.now.coords) if drawable.changes._may_slide(c)]
             low, high = counted.bounds(each.now, windows)

@@ -8,6 +8,7 @@ can still become; the arguments for the bounds stand in `syno.lower.bounds`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from operator import add, mul
 
 from syno.ir.coord import Coord
@@ -129,10 +130,7 @@ def _peak(made: Plan) -> int:
     """Return the largest number of elements alive at once in one plan."""
 
     def elements(coords: Sequence[Coord]) -> int:
-        total = 1
-        for coord in coords:
-            total *= coord.size.evaluate(made.sizes)
-        return total
+        return prod(coord.size.evaluate(made.sizes) for coord in coords)
 
     running, kept, most = elements(made.op.data), made.parameters, 0
     for stage in made.stages:

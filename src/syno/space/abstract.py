@@ -171,11 +171,9 @@ def joined(high: Coordinate, low: Coordinate) -> Coordinate:
 
 def cut(coord: Coordinate, block: int) -> tuple[Coordinate, Coordinate]:
     """Return quotient and remainder by a packed size."""
-    what, mask, tie, high = kind(coord), seen(coord), tied(coord), coord[0] - block
-    return (high, (Piece(high, what, mask, tie, HIGH),)), (
-        block,
-        (Piece(block, what, mask, tie, LOW),),
-    )
+    whole = Piece(coord[0], kind(coord), seen(coord), tied(coord))
+    high = whole._replace(size=coord[0] - block, part=HIGH)
+    return of([high]), of([whole._replace(size=block, part=LOW)])
 
 
 def choices(

@@ -6,7 +6,7 @@ of taste are respected as far as they can be seen here; the rest is checked on t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from itertools import combinations
 
 from syno.ir.size import Size
@@ -58,7 +58,7 @@ class Changes:
         self.operations = Operations(spec)
         self.sums = tuple(size.packed for size in spec.reduction_sizes)
         self.blocks = tuple(size.packed for size in spec.block_sizes)
-        self.targets = distance.targets
+        self.targets = tuple(sorted(distance.targets))
         self.places = tuple(size for size in spec.output_sizes if distance.apart[size])
         self.weighted = taste.has("unweighted-sum")
         self.order = Order(spec, distance, weighted=self.weighted) if ordered else None
@@ -96,7 +96,7 @@ class Changes:
         for at in range(now.at, len(self.sums)):
             size = self.sums[at]
             terms = now.terms + size
-            if self.spec.limits.domain is not None and not self.spec.fits_domain(Size(terms)):
+            if not self.spec.fits_domain(Size(terms)):
                 continue
             coords = tuple(sorted((*now.coords, single(size, SUM))))
             behind = now._replace(at=at, coords=coords, left=left, terms=terms)
@@ -158,11 +158,7 @@ class Changes:
 
     def _may_drop(self, coord: Coordinate) -> bool:
         """A sum that leaves x has to stay in another weight, and to have the size of a rank."""
-        return all(p.seen and self._is_rank(p.size) for p in coord[1] if p.kind == SUM)
-
-    def _is_rank(self, size: int) -> bool:
-        rank = self.spec.limits.rank
-        return rank is None or self.most(size) == self.least(size) == rank
+        return all(p.seen and self.distance.is_rank(p.size) for p in coord[1] if p.kind == SUM)
 
     def _absorbs(self, now: Abstract, chosen: list[Coordinate], weight: int) -> bool:
         """Tell whether of an earlier weight and one of `chosen` one says nothing new."""
@@ -186,8 +182,6 @@ class Changes:
             ways = [(high, low), (low, high)]
             if self.order is not None:
                 ways = [way for way in ways if self.order.may_split(now, *way)]
-            if not ways:
-                continue
             for way in ways:
                 key = (now.coords[way[0]], now.coords[way[1]])
                 coords = (*without(now.coords, way), joined(*key))
@@ -224,9 +218,9 @@ class Changes:
         if self.pools and self.most(_unweighted(now)) > STRONGEST_POOLING:
             return
         for chosen in combinations(range(len(now.coords)), len(self.targets)):
-            sizes = sorted(now.coords[place][0] for place in chosen)
+            sizes = tuple(sorted(now.coords[place][0] for place in chosen))
             windows = without(now.coords, chosen)
-            if sizes != sorted(self.targets) or not all(map(self._may_slide, windows)):
+            if sizes != self.targets or not all(map(self._may_slide, windows)):
                 continue
             behind = self._placing(now, chosen)
             if behind is not None:
@@ -245,15 +239,11 @@ class Changes:
             PLACES, 0, tuple(sorted(windows)), (), (), now.left, now.lacking, 0, forbidden
         )
 
-    def _forbidden(self, now: Abstract, places: list[int]) -> tuple[tuple[int, int] | None, ...]:
+    def _forbidden(self, now: Abstract, places: list[int]) -> tuple[Arrangement | None, ...]:
         """Return the arrangements of windows that have too many or too few multiply-adds."""
         found = [None, *_arrangements([now.coords[place] for place in places])]
         return tuple(
-            each
-            for each in found
-            if not self._is_within(
-                self.operations.exact(now, places, Arrangement(*each) if each else None)
-            )
+            each for each in found if not self._is_within(self.operations.exact(now, places, each))
         )
 
     def _may_slide(self, coord: Coordinate) -> bool:
@@ -265,11 +255,7 @@ class Changes:
             return True
         if now.left.contracts:
             return self.operations.least(now) <= self.spec.limits.flops[1]
-        return self._fits(now, [n for n, each in enumerate(now.coords) if self._may_slide(each)])
-
-    def _fits(self, now: Abstract, windows: Collection[int]) -> bool:
-        if self.spec.limits.flops is None:
-            return True
+        windows = [n for n, each in enumerate(now.coords) if self._may_slide(each)]
         return self._is_within(self.operations.bounds(now, windows))
 
     def _is_within(self, bounds: tuple[int, int]) -> bool:
@@ -339,8 +325,7 @@ class Changes:
             len(now.lacking),
             left.contracts > 0 and self._all_seen(now),
         )
-        coords = tuple(sorted(map(self._bare, now.coords)))
-        return self.distance(coords, budget) <= left.steps
+        return self.distance(map(self._bare, now.coords), budget) <= left.steps
 
     def _bare(self, coord: Coordinate) -> tuple[int, int]:
         """Return (size, flags) of a coordinate for the distance."""
@@ -382,12 +367,12 @@ def _unweighted(now: Abstract) -> int:
     return sum(piece.size for piece in pieces if piece.kind == SUM and not piece.seen)
 
 
-def _arrangements(windows: list[Coordinate]) -> list[tuple[int, int] | None]:
+def _arrangements(windows: list[Coordinate]) -> list[Arrangement]:
     """Return the ways in which one of two windows can lie above the other, by what sees them."""
     if len(windows) != 2:
         return []
     one, two = (_window(each).seen for each in windows)
-    return [(one, two), (two, one)] if one != two else [(one, two)]
+    return [Arrangement(*each) for each in dict.fromkeys(((one, two), (two, one)))]
 
 
 def _window(coord: Coordinate) -> Piece:

@@ -7,6 +7,7 @@ everything below is known, and a state without completions is never entered agai
 
 from __future__ import annotations
 
+from bisect import bisect
 from itertools import accumulate
 from random import Random
 
@@ -103,15 +104,7 @@ def _chosen(node: Node, rng: Random) -> int:
     sums = list(accumulate(child.count for child in node.children))
     if not sums or sums[-1] <= 0:
         return -1
-    point = rng.random() * sums[-1]
-    low, high = 0, len(sums) - 1
-    while low < high:
-        middle = (low + high) // 2
-        if sums[middle] > point:
-            high = middle
-        else:
-            low = middle + 1
-    return low
+    return bisect(sums, rng.random() * sums[-1], hi=len(sums) - 1)
 
 
 def _depth(now: Abstract) -> tuple[int, int, int]:

@@ -97,7 +97,7 @@ class Distance:
 
         Never above the truth; INFINITE where the input shape is out of reach.
         """
-        key = (coords if isinstance(coords, tuple) else tuple(sorted(coords)), budget)
+        key = (tuple(sorted(coords)), budget)
         found = self._known.get(key)
         if found is None:
             found = self._known[key] = self._search(*key)
@@ -125,11 +125,13 @@ class Distance:
 
     def _stays(self, size: int, flags: int) -> bool:
         """Tell whether a coordinate is a sum that no weight may drop."""
-        if not flags & ONLY_SUMS:
-            return False
+        return bool(flags & ONLY_SUMS) and not self.is_rank(size)
+
+    def is_rank(self, size: int) -> bool:
+        """Tell whether a sum of a packed size may be dropped."""
         if size not in self._ranks:
             self._ranks[size] = self.spec.is_rank(Size(size))
-        return not self._ranks[size]
+        return self._ranks[size]
 
     def _cuts(self, size: int, block: int) -> bool:
         return block != size and self.spec.is_legal(Size(size - block))
@@ -214,7 +216,7 @@ class Distance:
         return sum(
             1 << place
             for place, (size, flags) in enumerate(coords)
-            if flags & ONLY_SUMS and self._stays(size, flags) and not self.can_slide(size)
+            if self._stays(size, flags) and not self.can_slide(size)
         )
 
     def _most_parts(self, reductions: int, merges: int) -> int:

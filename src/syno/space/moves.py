@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import combinations, permutations
 
 from syno.ir.coord import Coord, merge, reduce, shift, split, stride, unfold
@@ -136,13 +137,24 @@ def _is_wasted_split(state: State, move: Move, normal: Coord) -> bool:
     return not any(node is not whole and digits(node)[0] is whole for node in seen)
 
 
+@cache
+def _windows_of(coord: Coord) -> frozenset[Size]:
+    """Return the sizes of the dimensions that `coord` reads through a window."""
+    return frozenset(node.size for node in coord.walk() if node.op == "unfold")
+
+
+def lacks_window(spec: Spec, coord: Coord) -> bool:
+    """Tell whether `coord` has the size of a dimension that needs a window, and reads none."""
+    return coord.size in spec.windowed_sizes and coord.size not in _windows_of(coord)
+
+
 def _index(operands: Index) -> Index:
     return tuple(sorted(normal_index(operands), key=lambda coord: coord.key))
 
 
 def _reduces(spec: Spec, state: State, _coords: list[Coord]) -> Iterator[Move]:
     """Reductions of one size are numbered in the order they appear: they are interchangeable."""
-    used = [leaf for leaf in _leaves(state) if leaf.op == "reduce"]
+    used = [leaf for leaf in leaves_of(state) if leaf.op == "reduce"]
     terms = product([leaf.size for leaf in used])
     for place, size in enumerate(spec.reduction_sizes):
         if not spec.fits_domain(terms * size):
@@ -152,7 +164,8 @@ def _reduces(spec: Spec, state: State, _coords: list[Coord]) -> Iterator[Move]:
         yield Move("reduce", (), size, (leaf,))
 
 
-def _leaves(state: State) -> set[Coord]:
+def leaves_of(state: State) -> set[Coord]:
+    """Return the iterators in the coordinates and weights of `state`."""
     tops = [*state.coords, *(coord for index in state.weights for coord in index)]
     return {leaf for top in tops for leaf in top.leaves()}
 

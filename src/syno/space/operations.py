@@ -8,12 +8,13 @@ below it on the same place cannot.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
-from syno.ir.size import Size, product
+from syno.ir.size import product
+from syno.lower.parts import Numbers
 from syno.space.abstract import MIXED, SUM, WHOLE, Abstract, Piece
-from syno.space.spec import Binding, Spec
+from syno.space.spec import Spec
 
 UNKNOWN = (0, 10**30)
 CUT = 3  # the kind of the halves of a sum: they are over together
@@ -37,7 +38,7 @@ class Operations:
         kept = [size for size in spec.output_sizes if size in spec.kept_sizes]
         self.over = product(kept).packed
         self.times = spec.occurrences or (1,) * len(spec.bindings)
-        self._products: dict[int, tuple[int, ...]] = {}
+        self._numbers = Numbers(spec.bindings)
         self._known: dict[tuple[object, ...], tuple[int, int]] = {}
 
     def bounds(self, now: Abstract, windows: Collection[int]) -> tuple[int, int]:
@@ -90,9 +91,8 @@ class Operations:
         for piece, where in _pieces(now, windows):
             kind = CUT if piece.kind == SUM and piece.part != WHOLE else piece.kind
             halves |= piece.seen if kind == CUT else 0
-            classes[kind, piece.seen, where] = (
-                classes.get((kind, piece.seen, where), 0) + piece.size
-            )
+            key = kind, piece.seen, where
+            classes[key] = classes.get(key, 0) + piece.size
         found = tuple(sorted((*each, size) for each, size in classes.items()))
         wanted = (weights, found, halves, arranged)
         if wanted not in self._known:
@@ -152,19 +152,11 @@ class Operations:
 
     def _total(self, ways: list[list[int]]) -> int:
         """Return the sum over all places of the cheapest of `ways`, each the domains of stages."""
-        columns = [[self._values(size) for size in way] for way in ways]
+        columns = [[self._numbers(size) for size in way] for way in ways]
         return sum(
             times * min(sum(stage[number] for stage in way) for way in columns)
             for number, times in enumerate(self.times)
         )
-
-    def _values(self, packed: int) -> tuple[int, ...]:
-        found = self._products.get(packed)
-        if found is None:
-            found = self._products[packed] = tuple(
-                _value(Size(packed).exponents, binding) for binding in self.spec.bindings
-            )
-        return found
 
 
 def _pieces(now: Abstract, windows: Collection[int]) -> Iterable[tuple[Piece, str]]:
@@ -176,13 +168,3 @@ def _pieces(now: Abstract, windows: Collection[int]) -> Iterable[tuple[Piece, st
     for place, coord in enumerate(now.coords):
         for piece in coord[1]:
             yield piece, "window" if place in windows else "read"
-
-
-def _value(exponents: Mapping[str, int], binding: Binding) -> int:
-    """Return the value of a monomial; exact, since domains are whole."""
-    above = below = 1
-    for name, power in exponents.items():
-        value = int(name) if name.isdigit() else binding[name]
-        above *= value ** max(power, 0)
-        below *= value ** max(-power, 0)
-    return above // below

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from itertools import combinations
 
-from syno.ir.size import Size
 from syno.space.abstract import (
     HIGH,
     LOW,
@@ -20,6 +19,7 @@ from syno.space.abstract import (
     Coordinate,
     Piece,
     is_weighted,
+    without,
 )
 from syno.space.distance import Distance
 from syno.space.spec import Spec
@@ -93,7 +93,7 @@ class Order:
         Before a weight that still has to come, it joins what that weight drops.
         """
         above, below = now.coords[high][1], now.coords[low][1]
-        stays = any(p.kind == SUM and not self._is_rank(p.size) for p in (*above, *below))
+        stays = any(p.kind == SUM and not self.distance.is_rank(p.size) for p in (*above, *below))
         early = stays and self.weighted and not now.left.merges
         if early and not all(map(is_weighted, now.coords)):
             return False
@@ -103,9 +103,6 @@ class Order:
             return False
         return not (len(above) == 1 and self._is_one(above[0], below[0]))
 
-    def _is_rank(self, size: int) -> bool:
-        return self.spec.limits.rank is None or self.spec.is_rank(Size(size))
-
     def _is_second(self, now: Abstract, high: int, low: int) -> bool:
         """Tell whether digits would be joined beside others with which they end in one place."""
         if len(self.distance.targets) != 1:
@@ -113,13 +110,8 @@ class Order:
         pair = (*now.coords[high][1], *now.coords[low][1])
         if self.distance.can_slide(sum(piece.size for piece in pair)):
             return False
-        return any(
-            len(coord[1]) > 1 and place not in (high, low) for place, coord in enumerate(now.coords)
-        ) and all(
-            self._joins_in_any_order((*coord[1], *pair))
-            for place, coord in enumerate(now.coords)
-            if len(coord[1]) > 1 and place not in (high, low)
-        )
+        others = [coord[1] for coord in without(now.coords, (high, low)) if len(coord[1]) > 1]
+        return bool(others) and all(self._joins_in_any_order((*each, *pair)) for each in others)
 
     def _joins_in_any_order(self, pieces: tuple[Piece, ...]) -> bool:
         """Tell whether any of the pieces can be joined one after the other."""

@@ -7,9 +7,8 @@ What the abstract states do not show (detours, long chains, the verifier) is che
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import permutations
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -38,8 +37,7 @@ from syno.space.abstract import (
 )
 from syno.space.changes import Changes, Step
 from syno.space.completions import Completions
-from syno.space.moves import after, is_wasted, made, next_reduction
-from syno.space.spec import Spec
+from syno.space.moves import after, is_wasted, lacks_window, leaves_of, made, next_reduction
 from syno.space.state import Move, State
 
 if TYPE_CHECKING:
@@ -62,10 +60,11 @@ class Rollouts:
 
         They are not in canonical form, all but the operator at the end.
         """
-        now, _, _ = self.abstraction(state)
+        now, named, places = self.abstraction(state)
         counts = self.from_within if state.steps else self.completions
-        changes = [change for change, _ in self._drawn(counts, now, rng)]
-        return self._made(state, changes, rng)
+        drawn = self._drawn(counts, now, rng)
+        maker = _Maker(self.space, state, named, list(places), rng)
+        return maker.states(change for change, _ in drawn)
 
     def _drawn(self, counts: Completions, now: Abstract, rng: Random) -> list[Step]:
         """Return a way to a complete state; none where there is none."""
@@ -111,7 +110,7 @@ class Rollouts:
             tuple(dropped),
             tuple(windows),
             left,
-            tuple(n for n, place in enumerate(places) if _lacks_window(self.spec, place)),
+            tuple(n for n, place in enumerate(places) if lacks_window(self.spec, place)),
             self._terms(state),
         )
         return now, named, tuple(places)
@@ -119,7 +118,7 @@ class Rollouts:
     def _terms(self, state: State) -> int:
         if self.spec.limits.domain is None:
             return 0
-        return sum(leaf.size.packed for leaf in _leaves_of(state) if leaf.op == "reduce")
+        return sum(leaf.size.packed for leaf in leaves_of(state) if leaf.op == "reduce")
 
     def _gone(
         self, state: State, weights: list[Index], channels: list[Coord], places: list[Coord]
@@ -134,30 +133,13 @@ class Rollouts:
         )
         dropped: list[Piece] = []
         windows: list[Piece] = []
-        for leaf in _leaves_of(state) - here:
+        for leaf in leaves_of(state) - here:
             if leaf.op == "output" and leaf in read:
                 continue
             what = MIXED if cuts else OUTPUT if leaf.op == "output" else SUM
             piece = Piece(leaf.size.packed, what, _seen_by(leaf, weights))
             (windows if leaf in read else dropped).append(piece)
         return sorted(dropped), sorted(windows)
-
-    # --------------------------------------------------------------------- from there to states
-
-    def _made(self, state: State, changes: list[Change], rng: Random) -> list[State]:
-        """Return the states that abstract changes lead through; none where one is refused."""
-        _, named, places = self.abstraction(state)
-        maker = _Maker(self.space, state, named, list(places), rng)
-        passed: list[State] = []
-        for change in changes:
-            if change.primitive == "pass":
-                maker.pass_by()
-                continue
-            if not maker.follow(change):
-                return []
-            if change.primitive != "channels":
-                passed.append(maker.state)
-        return passed
 
 
 class _Maker:
@@ -186,10 +168,21 @@ class _Maker:
         self.rng.shuffle(keyed)
         return sorted(keyed, key=lambda pair: pair[0])
 
-    def pass_by(self) -> None:
+    def states(self, changes: Iterable[Change]) -> list[State]:
+        """Return the states that abstract changes lead through; none where one is refused."""
+        passed: list[State] = []
+        for change in changes:
+            if not self.follow(change):
+                return []
+            if change.primitive not in ("pass", "channels"):
+                passed.append(self.state)
+        return passed
+
+    def _pass(self, _change: Change) -> bool:
         """Go on to the next phase or place."""
         if self.phase == PLACES:
             self.at += 1
+        return True
 
     def follow(self, change: Change) -> bool:
         """Apply one change; False where the space refuses it."""
@@ -235,7 +228,7 @@ class _Maker:
         move = Move("split", (high, low))
         if not self._take(move):
             return False
-        rest = without_pairs(self.named, change.operands)
+        rest = _without(self.named, change.operands)
         self.named = self._sorted([*rest, (joined(one, two), made(move)[0])])
         return True
 
@@ -244,7 +237,7 @@ class _Maker:
         move = Move("merge", (name,), Size(change.argument))
         if not self._take(move):
             return False
-        rest = without_pairs(self.named, change.operands)
+        rest = _without(self.named, change.operands)
         parts = zip(cut(coord, change.argument), made(move), strict=True)
         self.named = self._sorted([*rest, *parts])
         return True
@@ -252,15 +245,16 @@ class _Maker:
     def _channels(self, change: Change) -> bool:
         self.phase = PLACES
         self.chosen = [self.named[place][1] for place in change.operands]
-        rest = without_pairs(self.named, change.operands)
+        rest = _without(self.named, change.operands)
         self.named = self._sorted(rest)
         return True
 
     def _unfold(self, change: Change) -> bool:
         (place,) = change.operands
-        return self._over_place(Move("unfold", (self.places[self.at], self.named[place][1]))) and (
-            self.named.pop(place) is not None
-        )
+        if not self._over_place(Move("unfold", (self.places[self.at], self.named[place][1]))):
+            return False
+        self.named.pop(place)
+        return True
 
     def _shift(self, change: Change) -> bool:
         return self._over_place(Move("shift", (self.places[self.at],), change.argument))
@@ -273,33 +267,22 @@ class _Maker:
 
     def _finish(self, _change: Change) -> bool:
         space = self.space
-        orders = list(self._orders())
+        orders = [
+            order
+            for order in space.orders((*self.places, *self.chosen))
+            if space.taste.would_allow(space.spec, self.state, Move("finish", order))
+        ]
         if not orders or not self.state.steps:
             return False
         order = self.rng.choice(orders)
-        move = Move("finish", order)
-        if space.taste.rejects(space.spec, self.state, move) is not None:
-            return False
         operator = space.operator_of(self.state, order)
         if not space.is_valid(operator):
             return False
         self.state = replace(self.state, operator=operator)
         return True
 
-    def _orders(self) -> Iterator[Index]:
-        """Yield the orders in which the coordinates are the input."""
-        space = self.space
-        targets = [size for size in space.spec.input_sizes if size not in space.fixed]
-        for order in permutations((*self.places, *self.chosen)):
-            fits = all(
-                coord.size is size and not _lacks_window(space.spec, coord)
-                for coord, size in zip(order, targets, strict=True)
-            )
-            if fits and space.taste.would_allow(space.spec, self.state, Move("finish", order)):
-                yield order
 
-
-def without_pairs(
+def _without(
     named: list[tuple[Coordinate, Coord]], places: tuple[int, ...]
 ) -> list[tuple[Coordinate, Coord]]:
     """Return the pairs that do not stand at `places`."""
@@ -309,17 +292,6 @@ def without_pairs(
 def _place_key(coord: Coord) -> tuple[int, str]:
     outputs = [int(str(leaf.arg)) for leaf in coord.leaves() if leaf.op == "output"]
     return min(outputs), coord.key
-
-
-def _lacks_window(spec: Spec, coord: Coord) -> bool:
-    return coord.size in spec.windowed_sizes and not any(
-        node.op == "unfold" and node.size is coord.size for node in coord.walk()
-    )
-
-
-def _leaves_of(state: State) -> set[Coord]:
-    tops = [*state.coords, *(coord for index in state.weights for coord in index)]
-    return {leaf for top in tops for leaf in top.leaves()}
 
 
 def _seen_by(coord: Coord, weights: list[Index]) -> int:

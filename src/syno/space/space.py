@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import cache
 from itertools import permutations
 from math import prod
 from random import Random
@@ -24,7 +23,7 @@ from syno.lower.cost import Costs
 from syno.rules import RULES, Canonical, Rule
 from syno.rules.classes import Classes
 from syno.space.distance import INFINITE, ONLY_SUMS, TIES, UNTIED, Budget, Distance
-from syno.space.moves import after, candidates, is_candidate, is_wasted, made
+from syno.space.moves import after, candidates, is_candidate, is_wasted, lacks_window, made
 from syno.space.paths import path_to
 from syno.space.prunes import Taste, is_place
 from syno.space.rollouts import Rollouts
@@ -190,14 +189,13 @@ class SynthesisSpace:
     def _budget(self, state: State, move: Move, places: list[Coord]) -> Budget:
         """Return what may still be used after `move`, and how many places lack their window."""
         limits, used = self.spec.limits, state.counting(move.primitive)
-        needed = [coord for coord in places if coord.size in self.spec.windowed_sizes]
         return Budget(
             limits.merges - used[COUNTED.index("merge")],
             limits.weights - used[COUNTED.index("contract")],
             limits.unfolds - used[COUNTED.index("unfold")],
             limits.reductions - used[COUNTED.index("reduce")],
             limits.splits - used[COUNTED.index("split")],
-            sum(coord.size not in windows_of(coord) for coord in needed),
+            sum(lacks_window(self.spec, coord) for coord in places),
         )
 
     def _ties(self, weights: Iterable[Index], coords: list[Coord]) -> dict[Coord, int]:
@@ -268,13 +266,17 @@ class SynthesisSpace:
         coords = sorted(state.coords, key=lambda coord: coord.key)
         if sorted(targets) != sorted(coord.size for coord in coords) or not state.steps:
             return
-        for order in permutations(coords):
-            fits = all(
-                c.size is t and (t not in self.spec.windowed_sizes or t in windows_of(c))
-                for c, t in zip(order, targets, strict=True)
-            )
-            if fits and self.is_valid(self.operator_of(state, order)):
+        for order in self.orders(coords):
+            if self.is_valid(self.operator_of(state, order)):
                 yield Move("finish", order)
+
+    def orders(self, coords: Iterable[Coord]) -> Iterator[Index]:
+        """Yield the orders in which all of `coords` are the input, read as the spec asks."""
+        targets = [size for size in self.spec.input_sizes if size not in self.fixed]
+        for order in permutations(coords):
+            pairs = zip(order, targets, strict=True)
+            if all(c.size is size and not lacks_window(self.spec, c) for c, size in pairs):
+                yield order
 
     def is_valid(self, op: Operator) -> bool:
         """Tell whether the verifier accepts `op` under every binding and it fits the limits."""
@@ -325,12 +327,6 @@ def _weights_after(state: State, move: Move) -> tuple[Index, ...]:
     """Return the indices of the weights after `move`; that of a new one is not sorted."""
     new = (normal_index(move.operands),) if move.primitive == "contract" else ()
     return (*state.weights, *new)
-
-
-@cache
-def windows_of(coord: Coord) -> frozenset[Size]:
-    """Return the sizes of the dimensions that `coord` reads through a window."""
-    return frozenset(node.size for node in coord.walk() if node.op == "unfold")
 
 
 def weight_entries(op: Operator, binding: Binding) -> list[int]:

@@ -164,9 +164,12 @@ class Spec:
 
     def fits_domain(self, terms: Size) -> bool:
         """Tell whether sums may have that many terms together, under every binding."""
-        most, values = self.limits.domain, self.values(terms)
-        if most is None or values is None:
-            return most is None
+        most = self.limits.domain
+        if most is None:
+            return True
+        values = self.values(terms)
+        if values is None:
+            return False
         pairs = zip(values, self.input_elements, strict=True)
         return all(value <= most * elements for value, elements in pairs)
 
