@@ -12,7 +12,7 @@ from pathlib import Path
 
 from syno.ir.primitives import PRIMITIVES
 from syno.ir.verify import CHECKS
-from syno.lower.backends import BACKENDS
+from syno.lower.backends import BACKENDS, Backend
 from syno.rules.table import RULES, Rule
 from syno.search.registry import STRATEGIES
 from syno.space.prunes import PRUNES
@@ -45,7 +45,8 @@ EXPLAINED = {
     "can be switched off with `Taste.without`.",
     "Specs": "Small questions for `syno enumerate`. Source: `space/specs.py`.",
     "Strategies": "Values of `syno search --strategy`. Source: `search/registry.py`.",
-    "Backends": "Values of `syno export --backend`. Source: `lower/backends.py`.",
+    "Backends": "Those made from a plan are values of `syno export --backend`; those made from a "
+    "torch module compile whole networks. Source: `lower/backends/`.",
     "Named operators": "Known layers and published operators as formulas. Source: `zoo/named.py`; "
     "`syno show NAME` explains one, `syno.zoo.named.named(NAME)` returns it.",
 }
@@ -72,11 +73,18 @@ def page() -> str:
             ((_code([name]), _first_line(made)) for name, made in STRATEGIES.items()),
         ),
         "Backends": _table(
-            ("backend", "module"), ((_code([n]), _code([m])) for n, m in BACKENDS.items())
+            ("backend", "what it is", "made from", "gradient", "what it cannot do"),
+            map(_backend, BACKENDS.values()),
         ),
     }
     parts = [f"## {title}\n\n{EXPLAINED[title]}\n\n{table}" for title, table in tables.items()]
     return "\n".join([HEAD, *parts, _named()])
+
+
+def _backend(row: Backend) -> tuple[str, ...]:
+    made = "a plan" if row.writes else "a torch module"
+    gradient = "yes" if row.gradient else "no"
+    return _code([row.name]), row.summary, made, gradient, "; ".join(row.limits) or "nothing known"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -131,7 +131,7 @@ def compare(op: Operator, sizes: Sizes, backend: str = "torch") -> None:
         np.testing.assert_allclose(leaf.grad.numpy(), expected, atol=1e-10)
 
 
-@pytest.mark.parametrize("backend", sorted(backends.BACKENDS))
+@pytest.mark.parametrize("backend", sorted(backends.writers()))
 @pytest.mark.parametrize("sizes", BINDINGS, ids=["first", "second", "even window"])
 @pytest.mark.parametrize("name", OPERATORS)
 def test_agrees_with_the_reference(name: str, sizes: Sizes, backend: str) -> None:
@@ -302,7 +302,7 @@ def _with_other_groups(source: str) -> str:
 def test_a_wrong_backend_is_caught(
     monkeypatch: pytest.MonkeyPatch, name: str, spoil: Callable[[str], str]
 ) -> None:
-    import syno.lower.torch as right
+    import syno.lower.backends.torch as right
 
     op = syno.parse(OPERATORS[name])
     assert spoil(right.source(lower(op, BINDINGS[0]).plan)) != lower(op, BINDINGS[0]).source

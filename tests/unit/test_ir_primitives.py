@@ -18,7 +18,7 @@ from syno.ir.semantics import evaluate, reference
 from syno.ir.size import Size
 from syno.ir.steps import steps
 from syno.ir.text import format_coord
-from syno.lower.backends import BACKENDS, lower
+from syno.lower.backends import lower, writers
 
 SIX, TWO, THREE = (Size.integer(value) for value in (6, 2, 3))
 I, J = output(0, SIX), reduce(0, THREE)  # noqa: E741 -- the names of the table's formulas
@@ -95,7 +95,7 @@ def test_the_steps_and_every_backend_know_it(op: str) -> None:
     drawn = np.random.default_rng(0)
     x, w1 = drawn.standard_normal(built.input_shape({})), drawn.standard_normal(6)
     wanted = reference(built, {}, x, {"w1": w1})
-    for backend in BACKENDS:
+    for backend in writers():
         args = [torch.tensor(x), torch.tensor(w1)] if backend == "torch" else [x, w1]
         np.testing.assert_allclose(
             np.asarray(lower(built, {}, backend).function(*args)), wanted, atol=1e-12

@@ -29,6 +29,7 @@ def distribution(requirement: str) -> str:
 REQUIRED = {distribution(each) for each in PROJECT["dependencies"]}
 EXTRAS = PROJECT["optional-dependencies"]
 TESTING = {distribution(each) for each in EXTRAS["testing"]}
+OTHERS = {distribution(each) for name in ("compilers", "models") for each in EXTRAS[name]}
 TOOLS = {distribution(each) for each in EXTRAS["dev"] if not each.startswith("syno[")}
 
 
@@ -69,18 +70,18 @@ def test_what_only_testing_imports_is_an_extra() -> None:
 
 
 def test_the_tools_bring_the_testing_extra_along() -> None:
-    assert "syno[testing]" in EXTRAS["dev"]
+    assert "syno[compilers,models,testing]" in EXTRAS["dev"]
 
 
 def test_everything_is_pinned() -> None:
-    assert pinned().keys() >= REQUIRED | TESTING | TOOLS
+    assert pinned().keys() >= REQUIRED | TESTING | OTHERS | TOOLS
     assert pinned()["torch"] == "2.13.0"
 
 
 def test_every_dependency_has_its_reason() -> None:
     text = (ROOT / "docs" / "dependencies.md").read_text()
     rows = re.findall(r"^\| `([^`]+)` \|(.+)\|$", text, re.MULTILINE)
-    assert {distribution(name) for name, _ in rows} == REQUIRED | TESTING | TOOLS
+    assert {distribution(name) for name, _ in rows} == REQUIRED | TESTING | OTHERS | TOOLS
     for name, rest in rows:
         cells = [cell.strip() for cell in rest.split("|")]
         assert len(cells) == 3, name

@@ -13,7 +13,7 @@ from syno.ir.parser import parse
 from syno.ir.steps import Step, steps
 from syno.ir.text import Names, format_coord, leaf_names
 from syno.ir.verify import Problem, verify
-from syno.lower.backends import BACKENDS, source_of
+from syno.lower.backends import MissingBackend, source_of, writers
 from syno.lower.plan import Plan, plan
 from syno.report.loops import loop_nest
 
@@ -81,10 +81,10 @@ def numbers_of(made: Plan) -> dict[str, Any]:
     shapes = made.op.weight_shapes(made.sizes)
     code: dict[str, str] = {}
     absent: dict[str, str] = {}
-    for backend in BACKENDS:
+    for backend in writers():
         try:
             code[backend] = source_of(made, backend)
-        except ImportError as error:
+        except MissingBackend as error:
             absent[backend] = f"not available here: {error}"
     return {
         "input_shape": list(made.op.input_shape(made.sizes)),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
 
-import torch as _torch  # noqa: F401 -- generated code needs it: fail here, not when it runs
+import torch
+from torch import Tensor, nn
 
 from syno.lower.emit import Slide, write_body
 from syno.lower.plan import Plan
@@ -94,3 +97,33 @@ def source(plan: Plan) -> str:
     names = ", ".join(["x", *(each.name for each in plan.factors)])
     body = "\n".join(f"    {line}" for line in write_body(plan, TorchDialect()))
     return f"{HEADER}\n\ndef forward({names}):\n{body}\n"
+
+
+class Function(nn.Module):
+    """A function of tensors as a module: what compilers take."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Call the function."""
+        result: Tensor = self.function(*inputs)
+        return result
+
+
+def compile_module(module: nn.Module, example_inputs: Sequence[Tensor]) -> Callable[..., Any]:
+    """Return `module` in evaluation mode, called as it is: eager execution compiles nothing."""
+    del example_inputs
+    return module.eval()
+
+
+def compiled_by(
+    compiler: ModuleType, plan: Plan, function: Callable[..., Any]
+) -> Callable[..., Any]:
+    """Return `function(x, w1, ...)`, the torch code of `plan`, compiled by a backend's module."""
+    shapes = [plan.op.input_shape(plan.sizes), *plan.op.weight_shapes(plan.sizes).values()]
+    compiled: Callable[..., Any] = compiler.compile_module(
+        Function(function), [torch.randn(shape) for shape in shapes]
+    )
+    return compiled

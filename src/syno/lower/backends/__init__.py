@@ -1,0 +1,157 @@
+"""The registry of backends: from an operator to source and a function, from a network to a program.
+
+A backend is a row of `BACKENDS` and a module with one or both of two functions. A *writer* has
+`source(plan)`, which writes the operator as a program that a person can read. A *compiler* has
+`compile_module(module, example_inputs)`, which takes a whole torch module, makes it fast for inputs
+of just those shapes, and returns a function of the same tensors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import linecache
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+
+from syno.ir.errors import OperatorError
+from syno.ir.operator import Operator
+from syno.lower.plan import Plan, plan
+
+
+class MissingBackend(OperatorError):
+    """A backend whose packages are not installed."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One row: `module` is imported when first asked for, `packages` have to be installed.
+
+    `extra` names the extra of Syno that installs them. `gradient` tells whether what it makes can
+    be differentiated by torch; `limits` says in sentences what it cannot do, and why.
+    """
+
+    name: str
+    module: str
+    summary: str
+    writes: bool = False
+    compiles: bool = False
+    packages: tuple[str, ...] = ()
+    extra: str = ""
+    gradient: bool = False
+    limits: tuple[str, ...] = ()
+
+    @property
+    def installed(self) -> bool:
+        """Whether all packages that it needs can be found."""
+        return all(find_spec(package) is not None for package in self.packages)
+
+    def load(self) -> ModuleType:
+        """Return the backend's module; MissingBackend, with the remedy, where a package is."""
+        missing = [package for package in self.packages if find_spec(package) is None]
+        if missing:
+            raise MissingBackend(
+                f"The backend {self.name} needs {', '.join(missing)}, not installed here: "
+                f"pip install 'syno[{self.extra}]'."
+            )
+        return import_module(self.module)
+
+
+_HERE = "syno.lower.backends"
+
+BACKENDS: Mapping[str, Backend] = {
+    row.name: row
+    for row in (
+        Backend(
+            "torch",
+            f"{_HERE}.torch",
+            "PyTorch, eager: library calls where a stage is one, views and einsum elsewhere",
+            writes=True,
+            compiles=True,
+            packages=("torch",),
+            gradient=True,
+        ),
+        Backend(
+            "numpy",
+            f"{_HERE}.numpy",
+            "plain NumPy: views and einsum, one line for each step of the plan",
+            writes=True,
+            limits=("no gradient: NumPy does not differentiate",),
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """An operator as a program: `source` for people, `function(x, *weights)` to run."""
+
+    plan: Plan
+    backend: str
+    source: str
+    function: Callable[..., Any]
+
+
+def backend_named(name: str) -> Backend:
+    """Return the row called `name`; OperatorError, with the known names, for an unknown one."""
+    if name not in BACKENDS:
+        known = ", ".join(sorted(BACKENDS))
+        raise OperatorError(f"There is no backend {name!r}; choose one of: {known}.")
+    return BACKENDS[name]
+
+
+def writers() -> tuple[str, ...]:
+    """Return the names of the backends that write source."""
+    return tuple(row.name for row in BACKENDS.values() if row.writes)
+
+
+def lower(op: Operator, sizes: Mapping[str, int], backend: str = "torch") -> Lowered:
+    """Return `op` under `sizes` as a program of `backend`.
+
+    The function takes x of shape `op.input_shape(sizes)` and the weights w1, w2, ... in order; a
+    leading dimension that passes untouched from x to y may have any length where the backend writes
+    source. A compiler compiles the source of the torch backend for just these shapes. Raises
+    SizeError where a size is not a whole number, OperatorError for a backend that is unknown or not
+    installed.
+    """
+    row = backend_named(backend)
+    made = plan(op, sizes)
+    if row.writes:
+        text = source_of(made, backend)
+        return Lowered(made, backend, text, _load(text, backend))
+    text = source_of(made, "torch")
+    compile_function = BACKENDS["torch"].load().compiled_by
+    return Lowered(made, backend, text, compile_function(row.load(), made, _load(text, "torch")))
+
+
+def source_of(plan: Plan, backend: str) -> str:
+    """Return the source of `plan` in `backend`; OperatorError where there is none."""
+    row = backend_named(backend)
+    if not row.writes:
+        raise OperatorError(
+            f"The backend {backend} compiles whole networks and writes no source of its own; those "
+            f"that do: {', '.join(writers())}."
+        )
+    write: Callable[[Plan], str] = row.load().source
+    return write(plan)
+
+
+def _load(source: str, backend: str) -> Callable[..., Any]:
+    """Run source of our own making in a module of its own and return its `forward`.
+
+    The module is registered under a name made from its content: tracebacks show its lines, and
+    torch.compile, which imports the module of a function by name, finds it.
+    """
+    name = f"syno.lower.generated_{backend}_{hashlib.sha256(source.encode()).hexdigest()[:16]}"
+    if name not in sys.modules:
+        file = f"<{name}>"
+        linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+        module = ModuleType(name, f"Generated by the {backend} backend.")
+        exec(compile(source, file, "exec"), module.__dict__)  # noqa: S102 -- our own source
+        sys.modules[name] = module
+    forward: Callable[..., Any] = sys.modules[name].forward
+    return forward
