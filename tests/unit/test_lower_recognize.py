@@ -55,7 +55,12 @@ CALLS = {
     ),
     "row then column": (
         "y[n,o,h,w] = sum[c:C_in,a:k,b:k,r:R] x[n,c,h+a-k//2,w+b-k//2]*w1[o,a,r]*w2[c,b,r]",
-        [".reshape(2, 8, 1, 3), padding=(0, 1))", ".reshape(12, 2, 3, 1), padding=(1, 0))"],
+        [
+            ".reshape(2, 8, 1, 3), ",
+            "F.conv2d(x, k1, padding=(0, 1))",
+            ".reshape(12, 2, 3, 1)",
+            "F.conv2d(t, k2, padding=(1, 0))",
+        ],
     ),
     "shift after the window": (
         "[N,C_in,H] -> [N,C_out,H]\ny[n,o,h] = sum[c:C_in,a:k] x[n,c,(h+a-k//2+1)%H]*w1[o,c,a]",
@@ -91,7 +96,7 @@ CALLS = {
     ),
     "window pool": (
         "[N, C, H, W] -> [N, C, H, W]\ny[n,c,h,w] = sum[a:k] x[n,c,h+a-k//2,w]",
-        ["t = F.pad(x, (0, 0, 1, 1))", "t[:, :, 0:6] + t[:, :, 1:7] + t[:, :, 2:8]"],
+        ["t = F.pad(x, (0, 0, 1, 1))", "t[:, :, :6] + t[:, :, 1:7] + t[:, :, 2:8]"],
     ),
     "scale": ("[N, C, H] -> [N, C, H]\ny[n,c,h] = x[n,c,h]*w1[c]", ["x * w1.reshape(8, 1)"]),
     "pixel shuffle": (

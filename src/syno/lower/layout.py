@@ -1,28 +1,31 @@
-"""Tensors in the making: an expression, and which labels stand in which axis.
+"""Tensors in the making: a value, and which labels stand in which of its axes.
 
-Reshapes and permutations are only noted as labels move; `rearrange` writes them down, and writes
-nothing where the memory is already in the wanted order.
+Reshapes and permutations are only noted as labels move; `rearrange` makes values of them, and none
+where the memory is already in the wanted order.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
 from syno.ir.coord import Coord
 from syno.lower.pieces import Labels
+from syno.lower.program import Extent, Value
+from syno.lower.values import permute, reshape
 
 Axes = tuple[Labels, ...]
-Extent = Callable[[Labels], str]
+ExtentOf = Callable[[Labels], Extent]
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """A Python expression and its axes; the labels of an axis are joined, highest first."""
+    """A value and its axes; the labels of an axis are joined, highest first.
 
-    code: str
+    Axes may have been cut or joined since the value was made: `written` brings it up to date.
+    """
+
+    value: Value
     axes: Axes
 
     @property
@@ -31,47 +34,18 @@ class Tensor:
         return tuple(label for axis in self.axes for label in axis)
 
 
-class Dialect(Protocol):
-    """How one array library spells the operations that every backend needs."""
-
-    def reshape(self, code: str, shape: Sequence[str]) -> str: ...
-    def permute(self, code: str, order: Sequence[int]) -> str: ...
-    def roll(self, code: str, axis: int, distance: int) -> str: ...
-    def slice(self, code: str, axis: int, step: int) -> str: ...
-    def window(self, code: str, axis: int, rank: int, size: int) -> str: ...
-    def repeat(self, code: str, rank: int, size: int) -> str: ...
-    def sum(self, code: str, axes: Sequence[int]) -> str: ...
-    def einsum(self, spec: str, *codes: str) -> str: ...
-
-
-def rearrange(tensor: Tensor, target: Axes, dialect: Dialect, extent: Extent) -> Tensor:
+def rearrange(tensor: Tensor, target: Axes, extent: ExtentOf) -> Tensor:
     """Return `tensor` with its labels in the axes `target`, by the fewest reshapes that do it."""
-    if tensor.axes == target:
-        return tensor
     source, wanted = tensor.labels, tuple(label for axis in target for label in axis)
     if set(source) != set(wanted) or len(source) != len(wanted):
         raise AssertionError(f"rearranging {source} cannot give {wanted}")
-    code = tensor.code
-    axes: Axes = tensor.axes
+    value = tensor.value
     if source != wanted:
         units = _runs(source, wanted)
         order = sorted(range(len(units)), key=lambda place: source.index(units[place][0]))
-        apart = tuple(units[place] for place in order)
-        code = _reshape(code, axes, apart, dialect, extent)
-        code = dialect.permute(code, [order.index(place) for place in range(len(units))])
-        axes = tuple(units)
-    return Tensor(_reshape(code, axes, target, dialect, extent), target)
-
-
-def _reshape(code: str, old: Axes, new: Axes, dialect: Dialect, extent: Extent) -> str:
-    """Return `code` reshaped from the axes `old` to `new`; as it is where no length changes."""
-    shape = [extent(axis) for axis in new]
-    return code if shape == [extent(axis) for axis in old] else reshaped(code, shape, dialect)
-
-
-def reshaped(code: str, shape: Sequence[str], dialect: Dialect) -> str:
-    """Return `code` reshaped; of two reshapes in a row only the last is written."""
-    return dialect.reshape(re.sub(r"\.reshape\([^()]*\)$", "", code), shape)
+        value = reshape(value, [extent(units[place]) for place in order])
+        value = permute(value, [order.index(place) for place in range(len(units))])
+    return Tensor(reshape(value, [extent(axis) for axis in target]), target)
 
 
 def _runs(source: Labels, wanted: Labels) -> list[Labels]:

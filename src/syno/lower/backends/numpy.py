@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from syno.lower.emit import write_body
+from syno.lower.build import build
 from syno.lower.plan import Plan
+from syno.lower.program import Value
+from syno.lower.text import write
 
 HEADER = """\
 import numpy as np
@@ -13,39 +13,64 @@ from numpy.lib.stride_tricks import sliding_window_view
 """
 
 
-class NumpyDialect:
-    """NumPy's words."""
+class NumpyWords:
+    """NumPy's words for the operations of a program without library calls."""
 
-    def reshape(self, code: str, shape: Sequence[str]) -> str:
-        return f"{code}.reshape({', '.join(shape)})" if shape else f"{code}.reshape(())"
+    def reshape(self, value: Value, code: str) -> str:
+        extents = value.options["extents"]
+        return f"{code}.reshape({', '.join(extents) or '()'})"
 
-    def permute(self, code: str, order: Sequence[int]) -> str:
-        return f"{code}.transpose({', '.join(map(str, order))})"
+    def permute(self, value: Value, code: str) -> str:
+        return f"{code}.transpose({', '.join(map(str, value.options['order']))})"
 
-    def roll(self, code: str, axis: int, distance: int) -> str:
-        return f"np.roll({code}, {distance}, axis={axis})"
+    def roll(self, value: Value, code: str) -> str:
+        return f"np.roll({code}, {value.options['distance']}, axis={value.options['axis']})"
 
-    def slice(self, code: str, axis: int, step: int) -> str:
-        return f"{code}[{':, ' * axis}::{step}]"
+    def slice(self, value: Value, code: str) -> str:
+        return f"{code}[{sliced(value)}]"
 
-    def window(self, code: str, axis: int, rank: int, size: int) -> str:
-        left, right = size // 2, size - 1 - size // 2
-        pads = [f"({left}, {right})" if place == axis else "(0, 0)" for place in range(rank)]
-        return f"sliding_window_view(np.pad({code}, [{', '.join(pads)}]), {size}, axis={axis})"
+    def pad(self, value: Value, code: str) -> str:
+        return f"np.pad({code}, {list(value.options['widths'])})"
 
-    def repeat(self, code: str, rank: int, size: int) -> str:
-        return f"np.repeat({code}[..., None], {size}, axis=-1)"
+    def window(self, value: Value, code: str) -> str:
+        size, axis = value.options["size"], value.options["axis"]
+        return f"sliding_window_view({code}, {size}, axis={axis})"
 
-    def sum(self, code: str, axes: Sequence[int]) -> str:
-        inside = ", ".join(map(str, axes))
-        return f"{code}.sum(axis=({inside}{',' if len(axes) == 1 else ''}))"
+    def diagonal(self, value: Value, code: str) -> str:
+        return (
+            f"np.stack(({', '.join(diagonal_parts(value, code))}), axis={value.options['places']})"
+        )
 
-    def einsum(self, spec: str, *codes: str) -> str:
-        return f'np.einsum("{spec}", {", ".join(codes)}, optimize=True)'
+    def repeat(self, value: Value, code: str) -> str:
+        return f"np.repeat({code}[..., None], {value.options['size']}, axis=-1)"
+
+    def sum(self, value: Value, code: str) -> str:
+        return f"{code}.sum(axis={value.options['axes']})"
+
+    def einsum(self, value: Value, *codes: str) -> str:
+        return f'np.einsum("{value.options["spec"]}", {", ".join(codes)}, optimize=True)'
+
+
+def sliced(value: Value) -> str:
+    """Return what stands in the brackets of a slice."""
+    start, stop, step = (value.options[name] for name in ("start", "stop", "step"))
+    first = "" if start == 0 else str(start)
+    last = "" if stop is None else str(stop)
+    return f"{':, ' * value.options['axis']}{first}:{last}{'' if step == 1 else f':{step}'}"
+
+
+def diagonal_parts(value: Value, code: str) -> list[str]:
+    """Return the slices of a diagonal, one for each place."""
+    axis, places = value.options["axis"], value.options["places"]
+    length = value.shape[axis]
+    parts = []
+    for place in range(value.shape[places]):
+        index = [":"] * (max(axis, places) + 1)
+        index[places], index[axis] = str(place), f"{place}:{place + length}"
+        parts.append(f"{code}[{', '.join(index)}]")
+    return parts
 
 
 def source(plan: Plan) -> str:
     """Return the source of `forward(x, w1, ...)` on arrays."""
-    names = ", ".join(["x", *(each.name for each in plan.factors)])
-    body = "\n".join(f"    {line}" for line in write_body(plan, NumpyDialect()))
-    return f"{HEADER}\n\ndef forward({names}):\n{body}\n"
+    return write(build(plan, None, calls=False), NumpyWords(), HEADER)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_unflatten
 
-from syno.lower.emit import Slide, write_body
+from syno.lower.backends.numpy import diagonal_parts, sliced
+from syno.lower.build import build
 from syno.lower.plan import Plan
+from syno.lower.program import Slide, Value
+from syno.lower.text import write
 
 HEADER = """\
 import torch
@@ -18,85 +23,99 @@ import torch.nn.functional as F
 """
 
 
-class TorchDialect:
+class TorchWords:
     """PyTorch's words, with its convolution, matrix product and pool."""
 
-    def reshape(self, code: str, shape: Sequence[str]) -> str:
-        return f"{code}.reshape({', '.join(shape)})" if shape else f"{code}.reshape(())"
+    def reshape(self, value: Value, code: str) -> str:
+        extents = value.options["extents"]
+        return f"{code}.reshape({', '.join(extents) or '()'})"
 
-    def permute(self, code: str, order: Sequence[int]) -> str:
-        return f"{code}.permute({', '.join(map(str, order))})"
+    def permute(self, value: Value, code: str) -> str:
+        return f"{code}.permute({', '.join(map(str, value.options['order']))})"
 
-    def roll(self, code: str, axis: int, distance: int) -> str:
-        return f"torch.roll({code}, {distance}, {axis})"
+    def roll(self, value: Value, code: str) -> str:
+        return f"torch.roll({code}, {value.options['distance']}, {value.options['axis']})"
 
-    def slice(self, code: str, axis: int, step: int) -> str:
-        return f"{code}[{':, ' * axis}::{step}]"
+    def slice(self, value: Value, code: str) -> str:
+        return f"{code}[{sliced(value)}]"
 
-    def window(self, code: str, axis: int, rank: int, size: int) -> str:
-        left, right = size // 2, size - 1 - size // 2
-        pads = [0, 0] * (rank - 1 - axis) + [left, right]
-        return f"{_pad(code, pads)}.unfold({axis}, {size}, 1)"
+    def pad(self, value: Value, code: str) -> str:
+        widths = [width for pair in reversed(value.options["widths"]) for width in pair]
+        while widths[-2:] == [0, 0]:
+            widths = widths[:-2]
+        return f"F.pad({code}, {_numbers(widths)})"
 
-    def repeat(self, code: str, rank: int, size: int) -> str:
-        return f"{code}.unsqueeze(-1).expand({', '.join(['-1'] * rank + [str(size)])})"
+    def window(self, value: Value, code: str) -> str:
+        return f"{code}.unfold({value.options['axis']}, {value.options['size']}, 1)"
 
-    def sum(self, code: str, axes: Sequence[int]) -> str:
-        return f"{code}.sum({_numbers(axes)})"
+    def diagonal(self, value: Value, code: str) -> str:
+        parts = ", ".join(diagonal_parts(value, code))
+        return f"torch.stack(({parts}), {value.options['places']})"
 
-    def einsum(self, spec: str, *codes: str) -> str:
-        return f'torch.einsum("{spec}", {", ".join(codes)})'
+    def repeat(self, value: Value, code: str) -> str:
+        shown = ["-1"] * (len(value.shape) - 1) + [str(value.options["size"])]
+        return f"{code}.unsqueeze(-1).expand({', '.join(shown)})"
 
-    def convolution(self, code: str, weight: str, slides: Sequence[Slide], groups: str) -> str:
-        even = all(slide.left == slide.right for slide in slides)
+    def sum(self, value: Value, code: str) -> str:
+        return f"{code}.sum({_numbers(value.options['axes'])})"
+
+    def multiply(self, value: Value, one: str, two: str) -> str:
+        del value
+        return f"{one} * {two}"
+
+    def add(self, value: Value, *codes: str) -> str:
+        del value
+        return " + ".join(codes)
+
+    def einsum(self, value: Value, *codes: str) -> str:
+        return f'torch.einsum("{value.options["spec"]}", {", ".join(codes)})'
+
+    def convolution(self, value: Value, code: str, kernel: str) -> str:
+        slides: Sequence[Slide] = value.options["slides"]
         options: list[str] = []
-        if not even:
-            code = _pad(code, [x for slide in reversed(slides) for x in (slide.left, slide.right)])
+        if not all(slide.left == slide.right for slide in slides):
+            widths = [width for slide in reversed(slides) for width in (slide.left, slide.right)]
+            code = f"F.pad({code}, {_numbers(widths)})"
         elif any(slide.left for slide in slides):
             options.append(f"padding={_numbers([slide.left for slide in slides])}")
         for name in ("stride", "dilation"):
-            values = [getattr(slide, name) for slide in slides]
-            if any(value != 1 for value in values):
-                options.append(f"{name}={_numbers(values)}")
-        if groups != "1":
-            options.append(f"groups={groups}")
-        return f"F.conv{len(slides)}d({', '.join([code, weight, *options])})"
+            numbers = [getattr(slide, name) for slide in slides]
+            if any(number != 1 for number in numbers):
+                options.append(f"{name}={_numbers(numbers)}")
+        if value.options["groups"] != 1:
+            options.append(f"groups={value.options['groups']}")
+        return f"F.conv{len(slides)}d({', '.join([code, kernel, *options])})"
 
-    def linear(self, code: str, weight: str) -> str:
-        return f"F.linear({code}, {weight})"
+    def linear(self, value: Value, code: str, matrix: str) -> str:
+        del value
+        return f"F.linear({code}, {matrix})"
 
-    def matmul(self, left: str, right: str) -> str:
+    def matmul(self, value: Value, left: str, right: str) -> str:
+        del value
         return f"torch.matmul({left}, {right})"
 
-    def pool(self, code: str, rank: int, sizes: Sequence[int]) -> str:
-        size = _numbers(sizes)
+    def pool(self, value: Value, code: str) -> str:
+        size = _numbers(value.options["sizes"])
         return f"F.avg_pool2d({code}, {size}, {size}, divisor_override=1)"
 
-    def window_sum(
-        self, code: str, axis: int, rank: int, slide: Slide, length: int
-    ) -> tuple[str, str]:
-        """Return the padded tensor and the sum of its slices: several times faster than a pool."""
-        padded = _pad(code, [0, 0] * (rank - 1 - axis) + [slide.left, slide.right])
-        reach = (length - 1) * slide.stride + 1
-        step = f":{slide.stride}" if slide.stride > 1 else ""
-        starts = [place * slide.dilation for place in range(slide.size)]
-        places = [f"t[{':, ' * axis}{start}:{start + reach}{step}]" for start in starts]
-        return padded, " + ".join(places)
+    def densify(self, value: Value, code: str) -> str:
+        """Return a block-diagonal kernel: each group beside the zeros of the others."""
+        groups = value.options["groups"]
+        outputs, inputs, *rest = value.operands[0].shape
+        tail = "".join(f", {n}" for n in rest)
+        blocks = f"{code}.reshape({groups}, {outputs // groups}, 1, {inputs}{tail})"
+        ones = f"torch.eye({groups}, dtype={code}.dtype, device={code}.device)"
+        mask = f"{ones}.reshape({groups}, 1, {groups}, 1{', 1' * len(rest)})"
+        return f"({blocks} * {mask}).reshape({outputs}, {groups * inputs}{tail})"
 
 
-def _numbers(values: Sequence[int]) -> str:
-    return f"({', '.join(map(str, values))}{',' if len(values) == 1 else ''})"
-
-
-def _pad(code: str, pads: Sequence[int]) -> str:
-    return f"F.pad({code}, {_numbers(pads)})"
+def _numbers(numbers: Sequence[int]) -> str:
+    return f"({', '.join(map(str, numbers))}{',' if len(numbers) == 1 else ''})"
 
 
 def source(plan: Plan) -> str:
     """Return the source of `forward(x, w1, ...)` on tensors."""
-    names = ", ".join(["x", *(each.name for each in plan.factors)])
-    body = "\n".join(f"    {line}" for line in write_body(plan, TorchDialect()))
-    return f"{HEADER}\n\ndef forward({names}):\n{body}\n"
+    return write(build(plan, None), TorchWords(), HEADER)
 
 
 class Function(nn.Module):
@@ -106,10 +125,9 @@ class Function(nn.Module):
         super().__init__()
         self.function = function
 
-    def forward(self, *inputs: Tensor) -> Tensor:
+    def forward(self, *inputs: Tensor) -> Any:
         """Call the function."""
-        result: Tensor = self.function(*inputs)
-        return result
+        return self.function(*inputs)
 
 
 def compile_module(module: nn.Module, example_inputs: Sequence[Tensor]) -> Callable[..., Any]:
@@ -118,12 +136,39 @@ def compile_module(module: nn.Module, example_inputs: Sequence[Tensor]) -> Calla
     return module.eval()
 
 
+def exported(module: nn.Module, example_inputs: Sequence[Tensor]) -> torch.export.ExportedProgram:
+    """Return the graph of a copy of `module` in evaluation mode: what compilers start from.
+
+    Inputs that require gradients stay such, so that the compiler can see what is wanted.
+    """
+    frozen = copy.deepcopy(module).eval().requires_grad_(False)
+    return torch.export.export(frozen, tuple(example_inputs))
+
+
+def on_arrays(
+    program: torch.export.ExportedProgram, run: Callable[[list[Any]], Sequence[Any]]
+) -> Callable[..., Any]:
+    """Return a function of tensors that calls `run` with arrays and gets arrays back.
+
+    What comes out has the structure that the exported module gives: a tensor, a tuple, a mapping.
+    """
+    structure = program.call_spec.out_spec
+
+    def call(*inputs: Tensor) -> Any:
+        arrays = run([each.detach().contiguous().numpy() for each in inputs])
+        return tree_unflatten([torch.from_numpy(each) for each in arrays], structure)
+
+    return call
+
+
 def compiled_by(
     compiler: ModuleType, plan: Plan, function: Callable[..., Any]
 ) -> Callable[..., Any]:
-    """Return `function(x, w1, ...)`, the torch code of `plan`, compiled by a backend's module."""
+    """Return `function(x, w1, ...)`, the torch code of `plan`, compiled by a backend's module.
+
+    The example inputs require gradients: a backend that can differentiate does so.
+    """
     shapes = [plan.op.input_shape(plan.sizes), *plan.op.weight_shapes(plan.sizes).values()]
-    compiled: Callable[..., Any] = compiler.compile_module(
-        Function(function), [torch.randn(shape) for shape in shapes]
-    )
+    examples = [torch.randn(shape, requires_grad=True) for shape in shapes]
+    compiled: Callable[..., Any] = compiler.compile_module(Function(function), examples)
     return compiled
