@@ -118,12 +118,39 @@ def test_train_takes_a_known_operator() -> None:
 
 def test_bench_takes_a_known_operator_and_sizes() -> None:
     command = ("bench", "--operator", "paper-operator-1", "--model", "convnet", "-s", "G=8")
-    done = syno(*command, "--mode", "eager", "--rounds", "2", "--json")
+    more = ("--backend", "torch", "--no-per-site", "--json")
+    done = syno(*command, *more, "--rounds", "2")
     assert done.code == 0, done.err
-    assert done.json["latency"]["eager"]["ratio"] > 0
-    other = syno(*command[:-1], "G=2", "--mode", "eager", "--rounds", "1", "--json")
+    assert done.json["latency"]["torch"]["ratio"] > 0 and done.json["sites"] == []
+    other = syno(*command[:-1], "G=2", *more, "--rounds", "1")
     assert other.json["site_flops"][0] == done.json["site_flops"][0]
     assert other.json["site_flops"][1] != done.json["site_flops"][1]
+
+
+def test_bench_times_the_network_under_every_backend_and_each_site_alone() -> None:
+    command = ("bench", "--operator", "grouped-convolution", "-s", "g=128", "--model", "convnet")
+    done = syno(*command, "--backend", "torch,inductor", "--rounds", "2", "--json")
+    assert done.code == 0, done.err
+    found = done.json
+    assert list(found["latency"]) == ["torch", "inductor"]
+    assert [(row["count"], row["names"][0], row["C_in"]) for row in found["sites"]] == [
+        (2, "second.0.0", 128)
+    ]
+    assert found["sites"][0]["latency"]["backend"] == "torch"
+    assert set(found["left_alone"]) == {"first.0.0", "first.1.0", "first.2.0", "down.0"}
+    assert found["parameters"][0] - found["parameters"][1] == 2 * 128 * 9 * 127
+    assert found["coefficients"] == {"g": 128, "k": 3}
+    assert "2 x conv3x3 128 to 128" in done.out
+    assert "left alone: first.0.0, first.1.0, first.2.0. The operator does not fit" in done.out
+    assert "(60.7 % removed)" in done.out
+
+
+def test_bench_takes_patterns_of_sites_and_several_threads() -> None:
+    command = ("bench", "--operator", "linear", "--model", "convnet", "--sites", "h*")
+    done = syno(*command, "--sites", "!conv3x3", "--backend", "torch", "--threads", "2", "--json")
+    assert done.code == 0, done.err
+    assert [row["names"] for row in done.json["sites"]] == [["head"]]
+    assert done.json["machine"]["wait_policy"] == "passive"
 
 
 def test_data_that_is_built_in_needs_no_fetching() -> None:

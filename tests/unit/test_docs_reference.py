@@ -28,7 +28,7 @@ RUNS = {
     "enumerate": ["--spec", "linear", "--depth", "2"],
     "show": [LINEAR, *SIZES],
     "train": ["--epochs", "0.05", "--test"],
-    "bench": ["--operator", "pointwise-convolution", "--model", "convnet", "--mode", "eager"],
+    "bench": ["--operator", "pointwise-convolution", "--model", "convnet", "--backend", "torch"],
     "export": [LINEAR, *SIZES],
     "data fetch": ["digits"],
 }

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from syno.evaluate import latency
 from syno.evaluate.latency import compare
-from syno.ir.errors import SynoError
+from syno.ir.errors import OperatorError, SynoError
 
 
 class Sleeper(nn.Module):
@@ -53,7 +53,7 @@ def test_a_known_ratio_is_found() -> None:
     found = compare(Sleeper(0.02, []), Sleeper(0.01, []), X, rounds=3)
     assert found.ratio == pytest.approx(2, rel=0.15)
     assert found.original_ms == pytest.approx(20, rel=0.15)
-    assert (found.batch, found.rounds, found.threads, found.mode) == (1, 3, 1, "eager")
+    assert (found.batch, found.rounds, found.threads, found.backend) == (1, 3, 1, "torch")
 
 
 def test_calls_are_interleaved_in_evaluation_mode_on_one_thread() -> None:
@@ -88,6 +88,24 @@ def test_threads_are_restored_after_an_error() -> None:
     with pytest.raises(RuntimeError):
         compare(stack(1), nn.Linear(3, 3), X, threads=2)
     assert torch.get_num_threads() == before
+
+
+def test_what_computes_something_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(module: nn.Module, _inputs: object) -> Any:
+        return lambda x: module(x) * 1.02
+
+    monkeypatch.setattr("syno.lower.backends.torch.compile_module", wrong)
+    with pytest.raises(SynoError, match="backend torch made of the network computes something"):
+        compare(stack(1), stack(1), X)
+
+
+def test_a_backend_that_only_writes_is_told_from_those_that_compile() -> None:
+    with pytest.raises(OperatorError, match=r"numpy writes .* compiles no networks; .* torch"):
+        compare(stack(1), stack(1), X, backend="numpy")
+
+
+def test_versions_are_those_of_the_packages_behind_the_imports() -> None:
+    assert latency.versions(["torch", "nosuch"]) == {"torch": torch.__version__}
 
 
 def test_the_machine_is_named() -> None:
@@ -131,7 +149,7 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_every_comparison_of_many_in_one_process_runs_compiled_code(counting: list[int]) -> None:
     for layers in range(0, 12, 2):  # 12 networks: more than torch.compile keeps for one code
         before, pair = len(counting), (Counted(layers + 1), Counted(layers + 2))
-        compare(*pair, torch.rand(2, 4), mode="compile", rounds=1)
+        compare(*pair, torch.rand(2, 4), backend="inductor", rounds=1)
         assert len(counting) - before >= 22
 
 
@@ -140,11 +158,11 @@ def test_falling_back_to_eager_is_an_error(counting: list[int]) -> None:
         torch._dynamo.config.patch(recompile_limit=1),
         pytest.raises(SynoError, match="gave up on this network"),
     ):
-        compare(Counted(1), Counted(2), torch.rand(2, 4), mode="compile", rounds=1)
+        compare(Counted(1), Counted(2), torch.rand(2, 4), backend="inductor", rounds=1)
 
 
 # torch.compile imports a module of torch that uses a part of torch that torch calls deprecated.
 @pytest.mark.filterwarnings("ignore:`torch.jit.script_method`:DeprecationWarning")
 def test_inductor_gives_a_ratio() -> None:
-    found = compare(stack(6), stack(1), X, mode="compile", rounds=3)
-    assert found.mode == "compile" and found.ratio > 1.5
+    found = compare(stack(6), stack(1), X, backend="inductor", rounds=3)
+    assert found.backend == "inductor" and found.ratio > 1.5

@@ -9,16 +9,64 @@ import pytest
 import torch
 from torch import nn
 
-from syno.evaluate import models
+from syno.evaluate import library_models, models
+from syno.evaluate.small_models import BasicBlock
 from syno.ir.errors import ModelError
-from syno.nn.sites import find_sites, replaceable
+from syno.nn.sites import find_sites, replaceable, select_sites
 
 
-@pytest.mark.parametrize("name", sorted(models.MODELS))
-def test_every_model_maps_its_input_to_classes(name: str) -> None:
+def on_meta(name: str) -> nn.Module:
+    """Return a model without memory: shapes are all that is asked of it."""
+    with torch.device("meta"):
+        return models.build(name).eval()
+
+
+@pytest.mark.parametrize("name", ["convnet", "resnet20", "resnet18"])
+def test_a_model_maps_its_input_to_classes(name: str) -> None:
     row, network = models.info(name), models.build(name)
     with torch.inference_mode():
-        assert network.eval()(row.example_input(2)).shape == (2, row.classes)
+        found = network.eval()(row.example_input(2))
+    assert found.shape == (2, row.classes) and found.isfinite().all()
+
+
+# The figures are those of the libraries' documentation, and of Xie et al. 2017 for ResNeXt.
+LARGE = {
+    "resnet34": 21_797_672,
+    "densenet121": 7_978_856,
+    "resnext29-2x64d": 10_152_744,
+    "efficientnetv2-s": 21_458_488,
+    "vit-s": 22_050_664,
+    "gpt2": 124_439_808,
+}
+
+
+@pytest.mark.parametrize(("name", "parameters"), LARGE.items())
+def test_a_large_model_has_the_shape_and_size_of_its_paper(name: str, parameters: int) -> None:
+    row, network = models.info(name), on_meta(name)
+    shape = (2, row.input_shape[1], row.classes) if row.vocabulary else (2, row.classes)
+    assert network(row.example_input(2).to("meta")).shape == shape
+    assert sum(each.numel() for each in network.parameters()) == parameters
+
+
+def test_gpt2_computes_what_the_library_computes() -> None:
+    ours = library_models.Gpt2(layers=2).eval()
+    theirs = type(ours.gpt2)(type(ours.gpt2.config)(n_layer=2)).eval()  # with its own attention
+    theirs.load_state_dict(ours.gpt2.state_dict())
+    tokens = torch.randint(50_257, (1, 12), generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        torch.testing.assert_close(ours(tokens), theirs(tokens).logits)
+
+
+def test_a_library_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library_models, "find_spec", lambda _name: None)
+    with pytest.raises(ModelError, match=r"vit-s is defined by timm, .* pip install 'syno\[models"):
+        models.build("vit-s")
+
+
+def test_an_example_of_text_is_tokens() -> None:
+    tokens = models.info("gpt2").example_input(3)
+    assert tokens.shape == (3, 512) and tokens.dtype == torch.int64
+    assert 0 <= int(tokens.min()) < int(tokens.max()) < 50_257
 
 
 @pytest.mark.parametrize("name", ["convnet", "resnet20"])
@@ -43,7 +91,7 @@ def test_resnet20_is_that_of_the_paper() -> None:
 
 
 def test_a_shortcut_subsamples_and_pads_with_zero_channels() -> None:
-    block = models.BasicBlock(2, 5, 2).eval()
+    block = BasicBlock(2, 5, 2).eval()
     nn.init.zeros_(block.bn2.weight)
     x = torch.rand(1, 2, 4, 4)
     y = block(x)
@@ -51,15 +99,38 @@ def test_a_shortcut_subsamples_and_pads_with_zero_channels() -> None:
     assert not y[:, 2:].any()
 
 
-@pytest.mark.parametrize(("name", "sites"), [("convnet", 6), ("resnet20", 18), ("resnet18", 16)])
-def test_all_convolutions_but_the_stem_are_sites(name: str, sites: int) -> None:
+WINDOWS = {
+    "convnet": 6,
+    "resnet20": 18,
+    "resnet18": 16,
+    "resnet34": 32,
+    "densenet121": 58,
+    "efficientnetv2-s": 10,
+}
+
+
+@pytest.mark.parametrize(("name", "sites"), WINDOWS.items())
+def test_all_windows_but_the_stem_are_sites(name: str, sites: int) -> None:
+    found = find_sites(on_meta(name), models.info(name).example_input().to("meta"))
+    assert len(replaceable(found, name)) == sites
+    assert select_sites(found, models.info(name).sites, name) == replaceable(found, name)
+
+
+# ViT: two layers in each of 12 blocks. GPT-2: the projection to queries, keys and values as well.
+@pytest.mark.parametrize(
+    ("name", "form", "sites"),
+    [("resnext29-2x64d", "grouped", 9), ("vit-s", "linear", 24), ("gpt2", "linear", 36)],
+)
+def test_the_others_say_which_sites_are_theirs(name: str, form: str, sites: int) -> None:
     row = models.info(name)
-    found = replaceable(find_sites(models.build(name), row.example_input()), name)
-    assert len(found) == sites
+    found = select_sites(find_sites(on_meta(name), row.example_input().to("meta")), row.sites, name)
+    assert len(found) == sites and {site.form for site in found} == {form}
 
 
 def test_an_unknown_model_is_told_with_the_known() -> None:
-    with pytest.raises(ModelError, match="no model called 'resnet'; known are: convnet, resnet18"):
+    with pytest.raises(
+        ModelError, match="no model called 'resnet'; known are: convnet, densenet121"
+    ):
         models.build("resnet")
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from syno.ir.errors import ModelError
-from syno.nn import find_sites, replaceable
+from syno.nn import find_sites, replaceable, select_sites
 
 
 class Network(nn.Module):
@@ -72,6 +72,42 @@ def test_a_model_without_a_window_says_so() -> None:
     sites = find_sites(nn.Sequential(nn.Linear(4, 5)), torch.zeros(2, 4))
     with pytest.raises(ModelError, match=r"no site for an operator in mlp: it has 1"):
         replaceable(sites, "mlp")
+
+
+@pytest.mark.parametrize(
+    ("patterns", "names"),
+    [
+        ((), ["block.0"]),
+        (("grouped", "conv1x1"), ["grouped", "point"]),
+        (("*",), ["stem", "block.0", "grouped", "point", "head"]),
+        (("conv3x3", "!stem"), ["block.0"]),
+        (("b*", "h*d"), ["block.0", "head"]),
+        (("!linear",), ["block.0"]),
+    ],
+)
+def test_patterns_choose_sites(model: Network, patterns: tuple[str, ...], names: list[str]) -> None:
+    assert [site.name for site in select_sites(find_sites(model, X), patterns)] == names
+
+
+def test_a_pattern_without_a_site_lists_what_there_is(model: Network) -> None:
+    says = (
+        r"No site of net is called 'conv5x5'.* \(conv1x1, conv3x3, grouped, linear\).* such as stem"
+    )
+    with pytest.raises(ModelError, match=says):
+        select_sites(find_sites(model, X), ["conv5x5"], "net")
+
+
+def test_patterns_that_leave_nothing_are_refused(model: Network) -> None:
+    with pytest.raises(ModelError, match="head, !linear leave no site"):
+        select_sites(find_sites(model, X), ["head", "!linear"])
+
+
+def test_the_linear_layers_of_transformers_are_sites() -> None:
+    from transformers.pytorch_utils import Conv1D
+
+    found = find_sites(nn.Sequential(Conv1D(5, 4)), torch.zeros(2, 3, 4))[0]
+    assert (found.form, dict(found.sizes)) == ("linear", {"N": 6, "C_in": 4, "C_out": 5})
+    assert (found.parameters, found.flops) == (20, 120)
 
 
 def test_looking_changes_nothing(model: Network) -> None:

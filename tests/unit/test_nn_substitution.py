@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
 import syno
 from syno.ir.errors import ModelError, SizeError
@@ -115,6 +116,55 @@ def test_a_linear_layer_of_any_rank(shape: tuple[int, ...], bias: bool) -> None:
     with torch.no_grad():
         inner.w1.copy_(model[0].weight)
     torch.testing.assert_close(changed(x), model(x))
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (2, 3, 4)])
+def test_the_linear_layer_of_transformers_is_replaced_with_its_bias(shape: tuple[int, ...]) -> None:
+    model, x = nn.Sequential(Conv1D(5, 4)), torch.randn(shape)
+    nn.init.normal_(model[0].bias)
+    changed = substitute(model, {"0": named("linear")}, x, coefficients={"T": 99})
+    operator = next(each for each in changed.modules() if isinstance(each, SynthesizedOperator))
+    with torch.no_grad():
+        operator.w1.copy_(model[0].weight.T)
+    torch.testing.assert_close(changed(x), model(x))
+
+
+@pytest.mark.parametrize("shape", [(1, 7, 768), (7, 768)])
+def test_the_projection_of_gpt2_stands_in_its_place(shape: tuple[int, ...]) -> None:
+    model, x = nn.Sequential(Conv1D(2304, 768)), torch.randn(shape)
+    op = named("gpt2-projection")
+    changed = substitute(model, {"0": op}, x)
+    site = find_sites(model, x)[0]
+    y = changed(x).reshape(7, 72, 2, 16)
+    operator = next(each for each in changed.modules() if isinstance(each, SynthesizedOperator))
+    wanted = torch.einsum("tbr,acr->tabc", x.reshape(7, 2, 384), operator.w1)
+    torch.testing.assert_close(y, wanted, rtol=1e-4, atol=1e-4)
+    assert site_flops(op, site, {}) * 2 == site.flops // (7 if len(shape) == 2 else 1)
+
+
+def test_dimensions_that_an_operator_gives_for_the_channels_become_one() -> None:
+    model, x = nn.Sequential(nn.Linear(4, 6, bias=False)), torch.randn(5, 4)
+    op = syno.parse("[N, C_in] -> [N, 2, C_out/2]\ny[n,i,j] = sum[c:C_in] x[n,c] * w1[i,j,c]")
+    changed = substitute(model, {"0": op}, x)
+    with torch.no_grad():
+        changed[0].inner.w1.copy_(model[0].weight.reshape(2, 3, 4))  # type: ignore[index]
+    torch.testing.assert_close(changed(x), model(x))
+
+
+def test_a_strided_layer_without_a_window_takes_a_pointwise_operator() -> None:
+    model = nn.Sequential(nn.Conv2d(8, 16, 1, stride=2, bias=False))
+    x = torch.randn(2, 8, 9, 12)
+    changed = substitute(model, {"0": named("pointwise-convolution")}, x)
+    assert changed(x).shape == model(x).shape == (2, 16, 5, 6)
+
+
+@pytest.mark.parametrize("groups", [4, 8])
+def test_a_grouped_layer_is_replaced(groups: int) -> None:
+    model = nn.Sequential(nn.Conv2d(8, 8, 3, stride=2, padding=1, groups=groups))
+    x = torch.randn(2, 8, 9, 12)
+    op = named("separable-convolution")
+    changed = substitute(model, {"0": op}, x, coefficients=COEFFICIENTS)
+    assert changed(x).shape == model(x).shape
 
 
 def test_an_operator_may_name_the_leading_dimensions_itself() -> None:

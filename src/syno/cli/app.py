@@ -42,7 +42,10 @@ Json = Annotated[
 SmallSpec = Annotated[str, typer.Option(help="conv1d, conv2d, image, linear or pool1d.")]
 Model = Annotated[
     str,
-    typer.Option(help="convnet (8x8 digits), resnet20 (CIFAR) or resnet18 (ImageNet; time only)."),
+    typer.Option(
+        help="convnet (8x8 digits) or resnet20 (CIFAR); to time only: resnet18, resnet34, "
+        "densenet121, resnext29-2x64d, efficientnetv2-s, vit-s (all ImageNet), gpt2."
+    ),
 ]
 Data = Annotated[
     str | None,

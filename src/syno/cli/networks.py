@@ -1,21 +1,27 @@
-"""syno train, bench: a network with an operator in its convolutions."""
+"""syno train, bench: a network with an operator in its layers."""
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from syno.cli.app import Data, Json, Model, Sizes, app, default_data, emit, err, out
+from syno.cli.comparisons import comparisons, places, totals, wide
 from syno.cli.operators import parse_sizes, resolve
 from syno.ir.errors import SynoError
 from syno.run.progress import plain_progress
 
 if TYPE_CHECKING:
-    from syno.evaluate.latency import Mode
+    from torch import Tensor
 
+    from syno.evaluate.benchmark import Replaced
+
+_BACKENDS = ("torch", "inductor")
 _OPERATOR = "for all sites: a formula in quotes, or a name such as paper-operator-1"
 
 
@@ -58,7 +64,7 @@ def train(
     recipe = recipe if epochs is None else replace(recipe, epochs=epochs)
     splits = data_for(model, data)
     torch.set_num_threads(1)
-    text, coefficients = _placed(model, operator, size)
+    text, coefficients = (None, {}) if operator is None else _placed(operator, size)
     network, flops = build(Task(model, data, text, coefficients, asdict(recipe), seed=seed))
     with plain_progress(err, "training") as step:
         result = run_training(network, splits, recipe, seed=seed, on_progress=step)
@@ -79,68 +85,140 @@ def bench(
     operator: Annotated[str, typer.Option(help=f"Operator {_OPERATOR}.")],
     model: Model = "resnet20",
     size: Sizes = None,
-    mode: Annotated[str, typer.Option(help="eager, compile (torch.compile) or both.")] = "both",
+    backend: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What compiles both networks: torch (eager), inductor, ...; repeat it, or give a "
+            "list with commas.",
+            show_default=",".join(_BACKENDS),
+        ),
+    ] = None,
+    sites: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Layers to replace: conv3x3, conv1x1, grouped, linear, or a name with * for "
+            "anything; one with ! before it takes layers away. Repeat it.",
+            show_default="the model's",
+        ),
+    ] = None,
+    per_site: Annotated[
+        bool, typer.Option(help="Also time each layer alone, with the first backend.")
+    ] = True,
     batch: Annotated[int, typer.Option(min=1, help="Batch size.")] = 1,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of every backend.")] = 1,
     rounds: Annotated[
         int, typer.Option(min=1, help="Rounds; each times the original, then the operator.")
     ] = 25,
     as_json: Json = False,
 ) -> None:
-    """Time a model against itself with an operator in its convolutions, interleaved in one run.
+    """Time a model against itself with an operator at its sites, interleaved in one run.
 
     The ratio is how many times faster the model becomes: the median over the rounds, with its
-    quartiles.
+    quartiles. Where the operator does not fit a layer, that is said and the layer left alone.
 
-    Example: syno bench --operator separable-convolution --model resnet20
+    Example: syno bench --operator separable-convolution --model resnet20 --backend torch
     """
-    from syno.evaluate.latency import compare, machine
-    from syno.evaluate.models import info
-    from syno.run.candidate import Task, build
+    _wait_passively(threads)
+    from syno.evaluate.benchmark import compare_places
     from syno.run.quiet import quiet
 
-    modes = _modes(mode)
-    text, coefficients = _placed(model, operator, size)
-    original, before = build(Task(model, "", None, coefficients, {}))
-    changed, after = build(Task(model, "", text, coefficients, {}))
-    example = info(model).example_input(batch)
-    rows = {}
-    table = Table("mode", "original ms", "operator ms", "ratio", "quartiles")
+    backends = _compilers(backend)
+    text, coefficients = _placed(operator, size)
+    replaced, example = _replaced(model, text, coefficients, sites, batch)
+    options: Any = {"threads": threads, "rounds": rounds, "alone": quiet}
+    latency = _networks_timed(replaced, example, backends, options)
+    out.print(comparisons(latency), soft_wrap=False)
+    rows: list[dict[str, Any]] = []
+    if per_site:
+        with plain_progress(err, "timing sites") as step:
+            timed = compare_places(replaced, backend=backends[0], on_progress=step, **options)
+            rows = list(timed)
+        wide().print(places(rows, backends[0]))
+    for line in totals(replaced):
+        out.print(line)
+    answer = {"model": model, "operator": text, "coefficients": dict(replaced.coefficients)}
+    shape = {"input_shape": list(example.shape)}
+    found = {"latency": latency, "sites": rows}
+    emit(as_json, {**answer, **shape, **found, **_circumstances(replaced, backends)})
+
+
+def _wait_passively(threads: int) -> None:
+    """Let a thread that waits for others leave its core to them: else two are slower than one.
+
+    OpenMP reads this when torch is loaded.
+    """
+    if threads == 1 or "OMP_WAIT_POLICY" in os.environ:
+        return
+    if "torch" in sys.modules:
+        raise SynoError(
+            "Several threads need OMP_WAIT_POLICY=passive in the environment before torch is "
+            "loaded, and it is loaded already. Set it and start Python anew."
+        )
+    os.environ["OMP_WAIT_POLICY"] = "passive"
+
+
+def _compilers(names: list[str] | None) -> list[str]:
+    """Return the chosen backends, each of which can compile here; OperatorError otherwise."""
+    from syno.evaluate.latency import compiler_named
+
+    given = ",".join(names or _BACKENDS).split(",")
+    return [compiler_named(name.strip()).name for name in dict.fromkeys(given)]
+
+
+def _replaced(
+    model: str, text: str, coefficients: dict[str, int], patterns: list[str] | None, batch: int
+) -> tuple[Replaced, Tensor]:
+    """Return a model, its copy with the operator at the chosen sites, and an example input."""
+    from syno.evaluate.benchmark import replace_sites
+    from syno.evaluate.models import build, info
+    from syno.ir.parser import parse
+    from syno.nn.sites import find_sites, select_sites
+
+    op, row, network = parse(text), info(model), build(model)
+    example = row.example_input(batch)
+    chosen = select_sites(find_sites(network, example), patterns or row.sites, model)
+    made = replace_sites(network.eval(), op, chosen, example, coefficients=coefficients)
+    return made, example
+
+
+def _networks_timed(
+    replaced: Replaced, example: Tensor, backends: list[str], options: dict[str, Any]
+) -> dict[str, dict[str, Any]]:
+    from syno.evaluate.latency import compare
+
+    latency = {}
     with plain_progress(err, "timing") as step:
-        for number, each in enumerate(modes):
-            step(number, len(modes))
-            options = {"threads": threads, "rounds": rounds}
-            found = compare(original, changed, example, mode=each, alone=quiet, **options)
-            rows[each] = found.to_dict()
-            times = f"{found.original_ms:.3f}", f"{found.candidate_ms:.3f}", f"{found.ratio:.2f}x"
-            table.add_row(each, *times, f"{found.ratio_low:.2f} to {found.ratio_high:.2f}")
-    out.print(table, soft_wrap=False)
-    out.print(f"multiply-adds at the sites: {before:,} before, {after:,} after")
-    answer = {"model": model, "operator": text, "site_flops": [before, after]}
-    emit(as_json, {**answer, "latency": rows, "machine": machine()})
+        for number, name in enumerate(backends):
+            step(number, len(backends))
+            pair = replaced.original, replaced.changed
+            latency[name] = compare(*pair, example, backend=name, **options).to_dict()
+    return latency
 
 
-def _modes(mode: str) -> tuple[Mode, ...]:
-    known: dict[str, tuple[Mode, ...]] = {
-        "both": ("eager", "compile"),
-        "eager": ("eager",),
-        "compile": ("compile",),
+def _circumstances(replaced: Replaced, backends: list[str]) -> dict[str, Any]:
+    """Return what the figures of a benchmark have to be read beside."""
+    from syno.evaluate.latency import machine, versions
+    from syno.lower.backends import BACKENDS
+
+    rows = [BACKENDS[name] for name in backends if name in BACKENDS]
+    needed = {package for row in rows for package in row.packages}
+    return {
+        "left_alone": dict(replaced.left_alone),
+        "parameters": list(replaced.parameters),
+        "parameters_removed": replaced.removed,
+        "site_flops": list(replaced.multiply_adds),
+        "machine": machine(),
+        "versions": versions({*needed, "torchvision", "timm", "transformers"}),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    if mode not in known:
-        raise SynoError(f"--mode is eager, compile or both, not {mode!r}.")
-    return known[mode]
 
 
-def _placed(
-    model: str, operator: str | None, size: list[str] | None
-) -> tuple[str | None, dict[str, int]]:
+def _placed(operator: str, size: list[str] | None) -> tuple[str, dict[str, int]]:
     """Return the formula to stand in a model's sites, and the numbers the sites do not have.
 
     The search's coefficients come before a known operator's own sizes, --size before both.
     """
-    from syno.run.search import question
+    from syno.space.networks import COEFFICIENTS
 
-    spec, given = question(model)[0], parse_sizes(size or [])
-    ours = {name: spec.bindings[0][name] for name in spec.coefficients}
-    text, sizes = (None, {}) if operator is None else resolve(operator, {})
-    return text, {**sizes, **ours, **given}
+    text, sizes = resolve(operator, {})
+    return text, {**sizes, **COEFFICIENTS, **parse_sizes(size or [])}

@@ -6,22 +6,25 @@ import copy
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from importlib import metadata
 from pathlib import Path
 from statistics import median, quantiles
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch._dynamo import config as dynamo_config
 from torch._dynamo.exc import FailOnRecompileLimitHit
 
-from syno.ir.errors import SynoError
+from syno.evaluate.torch_compile import INDUCTOR
+from syno.ir.errors import OperatorError, SynoError
+from syno.lower.backends import BACKENDS, Backend, backend_named
 
-Mode = Literal["eager", "compile"]
 _CALLS_SECONDS = 0.02
+_TOLERANCE = 0.01  # of the largest result: wider than float32 rounding, narrower than a wrong sum
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class LatencyComparison:
     `ratio` is the median of the ratios of the rounds, `ratio_low` and `ratio_high` their quartiles.
     """
 
-    mode: str
+    backend: str
     original_ms: float
     candidate_ms: float
     ratio: float
@@ -51,27 +54,32 @@ def compare(
     candidate: nn.Module,
     example_input: Tensor,
     *,
-    mode: Mode = "eager",
+    backend: str = "torch",
     threads: int = 1,
     rounds: int = 15,
     alone: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> LatencyComparison:
     """Time both modules on `example_input`, in turns, in this process.
 
-    Each round times a block of calls of the original and one of the candidate, of about 20 ms each;
-    what disturbs the machine disturbs both. Compiled modules are compiled and warmed up first;
-    `alone` makes the context in which the rounds run, for a caller that can quieten the machine.
-    Raises SynoError for less than one round, and where compiling falls back to eager calls.
+    Both are made fast by `backend` first (a compiler of `syno.lower.backends`; `torch` is eager),
+    and warmed up. Each round times a block of calls of the original and one of the candidate, of
+    about 20 ms each; what disturbs the machine disturbs both. `alone` makes the context in which
+    the rounds run, for a caller that can quieten the machine.
+
+    Raises SynoError for less than one round, where compiling falls back to eager calls, and where
+    what was compiled computes something else than the module; OperatorError for a backend that is
+    unknown, compiles no networks or is not installed.
     """
     if rounds < 1 or threads < 1:
         raise SynoError(f"A comparison takes 1 or more rounds ({rounds}) and threads ({threads}).")
+    row = compiler_named(backend)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        with torch.inference_mode(), _compiling():
-            first = _ready(original, example_input, mode)
-            second = _ready(candidate, example_input, mode)
-            with alone():
+        with _compiling():
+            first = _ready(original, example_input, row)
+            second = _ready(candidate, example_input, row)
+            with alone(), torch.inference_mode():
                 calls = _calls(first, second)
                 pairs = [_round(first, second, calls, turn) for turn in range(rounds)]
     finally:
@@ -79,7 +87,7 @@ def compare(
     ratios = [one / two for one, two in pairs]
     low, _, high = quantiles(ratios, n=4, method="inclusive") if rounds > 1 else 3 * ratios
     return LatencyComparison(
-        mode,
+        backend,
         1e3 * median(one for one, _ in pairs),
         1e3 * median(two for _, two in pairs),
         median(ratios),
@@ -99,7 +107,28 @@ def machine() -> dict[str, Any]:
         "system": platform.system(),
         "python": platform.python_version(),
         "torch": str(torch.__version__),
+        "wait_policy": os.environ.get("OMP_WAIT_POLICY"),
     }
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Return the installed versions of packages, named as they are imported, with all they need."""
+    known = metadata.packages_distributions()
+    names = {name for package in packages for name in known.get(package, ())}
+    return {name: metadata.version(name) for name in sorted(names)}
+
+
+def compiler_named(name: str) -> Backend:
+    """Return the backend `name`; OperatorError for one that does not compile, or cannot here."""
+    row = INDUCTOR if name == INDUCTOR.name not in BACKENDS else backend_named(name)
+    if not row.compiles:
+        known = ", ".join(each.name for each in BACKENDS.values() if each.compiles)
+        raise OperatorError(
+            f"The backend {name} writes the source of operators and compiles no networks; those "
+            f"that do: {known}."
+        )
+    row.load()
+    return row
 
 
 @contextmanager
@@ -117,21 +146,34 @@ def _compiling() -> Iterator[None]:
         except FailOnRecompileLimitHit as error:
             raise SynoError(
                 f"torch.compile gave up on this network and would run it uncompiled: {error}. Time "
-                "it with the mode eager."
+                "it with the backend torch."
             ) from None
 
 
-def _ready(module: nn.Module, example_input: Tensor, mode: Mode) -> Callable[[], Any]:
-    """Return a call of `module` in evaluation mode, warmed up."""
+def _ready(module: nn.Module, example_input: Tensor, row: Backend) -> Callable[[], Any]:
+    """Return a call of `module` in evaluation mode, compiled, warmed up and checked."""
     module = copy.deepcopy(module).eval()
-    run: Any = torch.compile(module, dynamic=False) if mode == "compile" else module
+    run = row.load().compile_module(module, [example_input])
 
     def call() -> Any:
         return run(example_input)
 
-    for _ in range(5):
-        call()
+    with torch.inference_mode():
+        for _ in range(5):
+            found = call()
+        _same(found, module(example_input), row.name)
     return call
+
+
+def _same(found: Tensor, wanted: Tensor, backend: str) -> None:
+    """Check what a backend made against the module itself."""
+    apart = float((found - wanted).abs().max()) if found.shape == wanted.shape else float("inf")
+    largest = float(wanted.abs().max())
+    if not apart <= _TOLERANCE * largest:
+        raise SynoError(
+            f"What the backend {backend} made of the network computes something else: results are "
+            f"{apart:.3g} apart where the largest is {largest:.3g}."
+        )
 
 
 def _calls(first: Callable[[], Any], second: Callable[[], Any]) -> tuple[int, int]:

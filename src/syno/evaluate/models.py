@@ -7,31 +7,40 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from syno.evaluate import library_models as library
+from syno.evaluate.small_models import ConvNet, ResNet20
 from syno.ir.errors import ModelError
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """A model of the registry: `input_shape` is (1, channels, height, width).
+    """A model of the registry.
+
+    `input_shape` is that of a batch of one: (1, channels, height, width) of an image, or (1,
+    length) of a text, whose tokens are numbers below `vocabulary` (None: the input is no text).
 
     A search times candidates under `mode`: compiled, as a network is deployed, unless compiling
-    would take longer than the training.
+    would take longer than the training. `sites` are the patterns of `syno.nn.select_sites` that say
+    which layers a benchmark replaces; none: those that a search replaces.
     """
 
     name: str
-    input_shape: tuple[int, int, int, int]
+    input_shape: tuple[int, ...]
     classes: int
     default_data: str | None
     make: Callable[[], nn.Module]
     summary: str
     mode: str = "compile"
+    vocabulary: int | None = None
+    sites: tuple[str, ...] = ()
 
     def example_input(self, batch: int = 1) -> Tensor:
-        """Return random input of a batch."""
-        shape = (batch, *self.input_shape[1:])
-        return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+        """Return random input of a batch: float32 pixels, or int64 tokens."""
+        shape, generator = (batch, *self.input_shape[1:]), torch.Generator().manual_seed(0)
+        if self.vocabulary is None:
+            return torch.randn(shape, generator=generator)
+        return torch.randint(self.vocabulary, shape, generator=generator)
 
 
 def info(name: str) -> ModelInfo:
@@ -43,95 +52,23 @@ def info(name: str) -> ModelInfo:
 
 
 def build(name: str, *, seed: int = 0) -> nn.Module:
-    """Return a freshly initialized model; the seed fixes its weights."""
+    """Return a freshly initialized model; the seed fixes its weights.
+
+    Raises ModelError for an unknown name, and where the library that defines a model is missing.
+    """
     found = info(name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return found.make()
 
 
-class ConvNet(nn.Module):
-    """A small network for 8x8 digits: the image twice enlarged, a stem, six 3x3 convolutions."""
-
-    def __init__(self, width: int = 64, depth: int = 3, classes: int = 10) -> None:
-        super().__init__()
-        self.stem = _conv_bn(1, width)
-        self.first = nn.ModuleList(_conv_bn(width, width) for _ in range(depth))
-        self.down = _conv_bn(width, 2 * width, stride=2)
-        self.second = nn.ModuleList(_conv_bn(2 * width, 2 * width) for _ in range(depth - 1))
-        self.head = nn.Linear(2 * width, classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (batch, 1, 8, 8) to (batch, classes)."""
-        x = F.relu(self.stem(F.interpolate(x, scale_factor=2.0)))
-        for layer in self.first:
-            x = F.relu(x + layer(x))
-        x = F.relu(self.down(x))
-        for layer in self.second:
-            x = F.relu(x + layer(x))
-        scores: Tensor = self.head(x.mean((2, 3)))
-        return scores
+_IMAGE = (1, 3, 224, 224)
 
 
-class BasicBlock(nn.Module):
-    """Two 3x3 convolutions with a shortcut (He, Zhang, Ren, Sun 2016)."""
-
-    def __init__(self, inside: int, outside: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(inside, outside, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(outside)
-        self.conv2 = nn.Conv2d(outside, outside, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outside)
-        self.stride = stride
-        self.extra = outside - inside
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (batch, inside, h, w) to (batch, outside, h / stride, w / stride)."""
-        out = F.relu(self.bn1(self.conv1(x)))
-        out = self.bn2(self.conv2(out))
-        if self.stride > 1 or self.extra:
-            x = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.extra))
-        return F.relu(out + x)
-
-
-class ResNet20(nn.Module):
-    """CIFAR ResNet-20 with parameter-free shortcuts (He et al. 2016, section 4.2, option A)."""
-
-    def __init__(self, classes: int = 10) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(16)
-        self.layer1 = self._layer(16, 16, 1)
-        self.layer2 = self._layer(16, 32, 2)
-        self.layer3 = self._layer(32, 64, 2)
-        self.fc = nn.Linear(64, classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight)
-
-    @staticmethod
-    def _layer(inside: int, outside: int, stride: int) -> nn.Sequential:
-        rest = [BasicBlock(outside, outside, 1) for _ in range(2)]
-        return nn.Sequential(BasicBlock(inside, outside, stride), *rest)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (batch, 3, 32, 32) to (batch, classes)."""
-        x = F.relu(self.bn1(self.conv1(x)))
-        x = self.layer3(self.layer2(self.layer1(x)))
-        scores: Tensor = self.fc(x.mean((2, 3)))
-        return scores
-
-
-def _conv_bn(inside: int, outside: int, stride: int = 1) -> nn.Sequential:
-    conv = nn.Conv2d(inside, outside, 3, stride, 1, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(outside))
-
-
-def _resnet18() -> nn.Module:
-    from syno.evaluate.torchvision_compat import import_torchvision
-
-    made: nn.Module = import_torchvision().models.resnet18(weights=None)
-    return made
+def _imagenet(
+    name: str, make: Callable[[], nn.Module], summary: str, sites: tuple[str, ...] = ()
+) -> ModelInfo:
+    return ModelInfo(name, _IMAGE, 1000, None, make, summary, sites=sites)
 
 
 MODELS: Mapping[str, ModelInfo] = {
@@ -147,6 +84,26 @@ MODELS: Mapping[str, ModelInfo] = {
             mode="eager",
         ),
         ModelInfo("resnet20", (1, 3, 32, 32), 10, "cifar10", ResNet20, "CIFAR ResNet-20"),
-        ModelInfo("resnet18", (1, 3, 224, 224), 1000, None, _resnet18, "torchvision's ResNet-18"),
+        _imagenet("resnet18", library.resnet18, "torchvision's ResNet-18"),
+        _imagenet("resnet34", library.resnet34, "torchvision's ResNet-34"),
+        _imagenet("densenet121", library.densenet121, "torchvision's DenseNet-121"),
+        _imagenet(
+            "resnext29-2x64d",
+            library.resnext29_2x64d,
+            "ResNeXt-29 of torchvision's blocks",
+            sites=("grouped",),  # all its windows are: a search has no place there
+        ),
+        _imagenet("efficientnetv2-s", library.efficientnetv2_s, "torchvision's EfficientNetV2-S"),
+        _imagenet("vit-s", library.vit_s, "timm's ViT-S/16", sites=("*.mlp.*",)),
+        ModelInfo(
+            "gpt2",
+            (1, 512),
+            50_257,
+            None,
+            library.Gpt2,
+            "transformers' GPT-2, small",
+            vocabulary=50_257,
+            sites=("*.c_attn", "*.mlp.*"),
+        ),
     )
 }

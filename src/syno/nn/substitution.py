@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import replace
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +36,10 @@ class WithBias(nn.Module):
 
 
 class OnRows(nn.Module):
-    """An operator on rows `[N, C_in]`, applied to all leading dimensions together."""
+    """An operator on rows `[N, C_in]`, applied to all leading dimensions together.
+
+    Whatever dimensions follow the rows in its result become one.
+    """
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
@@ -78,8 +83,8 @@ def replacement(
     op: Operator, site: Site, coefficients: Mapping[str, int], *, seed: int = 0
 ) -> nn.Module:
     """Return the module that stands at `site`, without the bias; SizeError where it cannot."""
-    sizes = {**coefficients, **site.sizes}
     try:
+        sizes = sizes_at(op, site, coefficients)
         rows = _takes_rows(op, site, sizes)
         if not rows:
             _same("input", op.input_shape(sizes), _pooled(site))
@@ -94,19 +99,28 @@ def replacement(
     return nn.Sequential(nn.AvgPool2d(site.stride, ceil_mode=True), made)
 
 
+def sizes_at(op: Operator, site: Site, coefficients: Mapping[str, int]) -> dict[str, int]:
+    """Return what the symbols of `op` stand for at `site`.
+
+    Where a linear layer gets an operator on two dimensions, the first is the rows, whatever its
+    symbol (`[T, C_in]`).
+    """
+    sizes = {**coefficients, **site.sizes}
+    if site.kind == "linear" and len(op.input) == 2:
+        symbol = str(op.input[0])
+        if symbol.isidentifier() and symbol not in {"C_in", "C_out"}:
+            sizes[symbol] = site.sizes["N"]
+    return sizes
+
+
 def _takes_rows(op: Operator, site: Site, sizes: Mapping[str, int]) -> bool:
-    """Tell whether a linear layer has several leading dimensions and `op` takes them as one."""
+    """Tell whether `op` maps the rows of a linear layer, in other shapes than the layer does."""
+    if site.kind != "linear":
+        return False
     rows = sizes["N"], sizes["C_in"]
-    flat = site.kind == "linear" and site.input_shape != rows
-    return (
-        flat
-        and op.input_shape(sizes) == rows
-        and op.output_shape(sizes)
-        == (
-            rows[0],
-            sizes["C_out"],
-        )
-    )
+    count, *last = op.output_shape(sizes)
+    fits = op.input_shape(sizes) == rows and (count, prod(last)) == (rows[0], sizes["C_out"])
+    return fits and (site.input_shape != rows or len(last) != 1)
 
 
 def _pooled(site: Site) -> tuple[int, ...]:
@@ -118,8 +132,13 @@ def _pooled(site: Site) -> tuple[int, ...]:
 
 
 def site_flops(op: Operator, site: Site, coefficients: Mapping[str, int]) -> int:
-    """Return the multiply-adds of `op` at `site` for a batch of one, one for each multiply-add."""
-    return plan(op, {**coefficients, **site.sizes, "N": 1}).flops
+    """Return the multiply-adds of `op` at `site` for a batch of one, one for each multiply-add.
+
+    The batch is the first dimension of the layer's input.
+    """
+    rows = 1 if site.kind == "conv2d" else prod(site.input_shape[1:-1])
+    one = replace(site, sizes={**site.sizes, "N": rows})
+    return plan(op, sizes_at(op, one, coefficients)).flops
 
 
 def count_parameters(model: nn.Module) -> int:

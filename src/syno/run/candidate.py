@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from syno.evaluate.splits import DataSplits
 
+_BACKENDS = {"eager": "torch", "compile": "inductor"}  # what the modes of a search are called there
+
 
 @dataclass(frozen=True)
 class Task:
@@ -57,11 +59,11 @@ def evaluate(task: Task) -> Outcome:
     extra: dict[str, Any] = {"seed": task.seed, "recipe": dict(task.recipe), **task.extra}
     ratio = 1.0
     if task.rounds and task.operator is not None:
-        mode: Any = task.mode
         example = info(task.model).example_input(task.batch)
-        timed = compare(original, network, example, mode=mode, rounds=task.rounds, alone=quiet)
+        options: Any = {"backend": _BACKENDS[task.mode], "rounds": task.rounds, "alone": quiet}
+        timed = compare(original, network, example, **options)
         ratio = timed.ratio
-        extra["latency"] = timed.to_dict()
+        extra["latency"] = {"mode": task.mode, **timed.to_dict()}
         if ratio < task.least_ratio:
             return Pruned(f"only {ratio:.2f} times as fast as the original", extra)
     if not task.train:

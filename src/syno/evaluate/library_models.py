@@ -1,0 +1,102 @@
+"""Networks defined by libraries, with random weights: torchvision's, timm's, transformers'.
+
+torchvision is a dependency of Syno, so that whatever it has comes from it; timm and transformers
+belong to the extra `models` and are imported when a network of theirs is built.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+
+from torch import Tensor, nn
+
+from syno.evaluate.torchvision_compat import import_torchvision
+from syno.ir.errors import ModelError
+
+_CAUSAL = "syno_causal"
+
+
+def resnet18() -> nn.Module:
+    """ResNet-18 (He, Zhang, Ren, Sun 2016), torchvision's."""
+    return _torchvision("resnet18")
+
+
+def resnet34() -> nn.Module:
+    """ResNet-34 (He, Zhang, Ren, Sun 2016), torchvision's."""
+    return _torchvision("resnet34")
+
+
+def densenet121() -> nn.Module:
+    """DenseNet-121 (Huang, Liu, van der Maaten, Weinberger 2017), torchvision's."""
+    return _torchvision("densenet121")
+
+
+def efficientnetv2_s() -> nn.Module:
+    """EfficientNetV2-S (Tan, Le 2021), torchvision's.
+
+    timm's `tf_efficientnetv2_s` has the same weights but pads strided layers as TensorFlow does, on
+    one side: more work that no operator changes.
+    """
+    return _torchvision("efficientnet_v2_s")
+
+
+def resnext29_2x64d() -> nn.Module:
+    """ResNeXt-29, 2x64d (Xie, Girshick, Dollar, Tu, He 2017, section 5.3), for 224x224 images.
+
+    No library has it whole. The paper's network for CIFAR has three stages of three blocks, with
+    256, 512 and 1024 channels at their ends: these are the first three stages of torchvision's
+    ResNet of such blocks. The stem, the pooling after it and the 1000 classes are those for
+    ImageNet.
+    """
+    resnet = import_torchvision().models.resnet
+    network = resnet.ResNet(resnet.Bottleneck, [3, 3, 3, 1], groups=2, width_per_group=64)
+    network.layer4 = nn.Identity()
+    network.fc = nn.Linear(1024, 1000)
+    made: nn.Module = network
+    return made
+
+
+def vit_s() -> nn.Module:
+    """ViT-S/16 (Dosovitskiy et al. 2021; the small one of Touvron et al. 2021), timm's."""
+    made: nn.Module = _library("timm", "vit-s").create_model("vit_small_patch16_224")
+    return made
+
+
+class Gpt2(nn.Module):
+    """GPT-2, small (Radford et al. 2019), from tokens to logits: transformers' network inside.
+
+    Its projections are modules of the class `Conv1D`, which are linear layers. Attention is torch's
+    causal one under a name that the library has no masks for: else it looks into the input for
+    several texts in one, and what is compiled or exported computes a mask that eager code does not.
+    """
+
+    def __init__(self, layers: int = 12) -> None:
+        super().__init__()
+        library: Any = _library("transformers", "gpt2")
+        attention = import_module("transformers.integrations.sdpa_attention").sdpa_attention_forward
+        library.AttentionInterface.register(_CAUSAL, attention)
+        config = library.GPT2Config(n_layer=layers, use_cache=False, attn_implementation=_CAUSAL)
+        self.gpt2 = library.GPT2LMHeadModel(config)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Map (batch, length) tokens to (batch, length, 50257) logits."""
+        logits: Tensor = self.gpt2(tokens).logits
+        return logits
+
+
+def _torchvision(name: str) -> nn.Module:
+    made: nn.Module = getattr(import_torchvision().models, name)(weights=None)
+    return made
+
+
+def _library(package: str, model: str) -> ModuleType:
+    if find_spec(package) is None:
+        raise ModelError(
+            f"The model {model} is defined by {package}, not installed here: "
+            "pip install 'syno[models]'."
+        )
+    import_torchvision()  # both import it, perhaps beside a torch that it was not made for
+    return import_module(package)
