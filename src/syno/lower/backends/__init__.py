@@ -27,6 +27,12 @@ class MissingBackend(OperatorError):
     """A backend whose packages are not installed."""
 
 
+def _found(package: str) -> bool:
+    """Return whether a package can be imported, or one within another as `iree.runtime`."""
+    outer = package.rpartition(".")[0]
+    return (not outer or _found(outer)) and find_spec(package) is not None
+
+
 @dataclass(frozen=True)
 class Backend:
     """One row: `module` is imported when first asked for, `packages` have to be installed.
@@ -48,11 +54,11 @@ class Backend:
     @property
     def installed(self) -> bool:
         """Whether all packages that it needs can be found."""
-        return all(find_spec(package) is not None for package in self.packages)
+        return all(_found(package) for package in self.packages)
 
     def load(self) -> ModuleType:
         """Return the backend's module; MissingBackend, with the remedy, where a package is."""
-        missing = [package for package in self.packages if find_spec(package) is None]
+        missing = [package for package in self.packages if not _found(package)]
         if missing:
             raise MissingBackend(
                 f"The backend {self.name} needs {', '.join(missing)}, not installed here: "
@@ -81,6 +87,58 @@ BACKENDS: Mapping[str, Backend] = {
             "plain NumPy: views and einsum, one line for each step of the plan",
             writes=True,
             limits=("no gradient: NumPy does not differentiate",),
+        ),
+        Backend(
+            "inductor",
+            f"{_HERE}.inductor",
+            "TorchInductor: torch's own compiler, on the graph of torch.export; parameters of a "
+            "network are frozen",
+            compiles=True,
+            packages=("torch",),
+            gradient=True,
+            limits=(
+                "only what torch.export takes: no control flow that depends on data",
+                "gradients with respect to inputs alone: a compiled network is not trained",
+                "needs a C++ compiler; a network takes seconds to half a minute",
+            ),
+        ),
+        Backend(
+            "aotinductor",
+            f"{_HERE}.aotinductor",
+            "AOTInductor: the same as a shared library, which runs without Python's share",
+            compiles=True,
+            packages=("torch",),
+            limits=(
+                "no gradient: the library holds the inference alone",
+                "only what torch.export takes: no control flow that depends on data",
+                "needs a C++ compiler; a network takes ten seconds to a minute",
+            ),
+        ),
+        Backend(
+            "onnx",
+            f"{_HERE}.onnx",
+            "ONNX Runtime: the network as an ONNX model, all graph optimizations on",
+            compiles=True,
+            packages=("onnx", "onnxscript", "onnxruntime"),
+            extra="compilers",
+            limits=(
+                "no gradient: ONNX Runtime infers alone",
+                "on the CPU alone, float32",
+                "networks below 2 GB, the largest message of its format",
+            ),
+        ),
+        Backend(
+            "iree",
+            f"{_HERE}.iree",
+            "IREE: machine code for this processor, a whole network in seconds",
+            compiles=True,
+            packages=("iree.compiler", "iree.runtime", "iree.turbine"),
+            extra="compilers",
+            limits=(
+                "no gradient: what IREE compiles is outside torch's automatic differentiation",
+                "on the CPU alone, and without oneDNN: large convolutions take twice as long",
+                "only operations that its front end for torch knows",
+            ),
         ),
     )
 }

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_unflatten
 
 from syno.lower.backends.numpy import diagonal_parts, sliced
 from syno.lower.build import build
@@ -134,31 +132,6 @@ def compile_module(module: nn.Module, example_inputs: Sequence[Tensor]) -> Calla
     """Return `module` in evaluation mode, called as it is: eager execution compiles nothing."""
     del example_inputs
     return module.eval()
-
-
-def exported(module: nn.Module, example_inputs: Sequence[Tensor]) -> torch.export.ExportedProgram:
-    """Return the graph of a copy of `module` in evaluation mode: what compilers start from.
-
-    Inputs that require gradients stay such, so that the compiler can see what is wanted.
-    """
-    frozen = copy.deepcopy(module).eval().requires_grad_(False)
-    return torch.export.export(frozen, tuple(example_inputs))
-
-
-def on_arrays(
-    program: torch.export.ExportedProgram, run: Callable[[list[Any]], Sequence[Any]]
-) -> Callable[..., Any]:
-    """Return a function of tensors that calls `run` with arrays and gets arrays back.
-
-    What comes out has the structure that the exported module gives: a tensor, a tuple, a mapping.
-    """
-    structure = program.call_spec.out_spec
-
-    def call(*inputs: Tensor) -> Any:
-        arrays = run([each.detach().contiguous().numpy() for each in inputs])
-        return tree_unflatten([torch.from_numpy(each) for each in arrays], structure)
-
-    return call
 
 
 def compiled_by(
