@@ -200,8 +200,7 @@ def _circumstances(replaced: Replaced, backends: list[str]) -> dict[str, Any]:
     from syno.evaluate.latency import machine, versions
     from syno.lower.backends import BACKENDS
 
-    rows = [BACKENDS[name] for name in backends if name in BACKENDS]
-    needed = {package for row in rows for package in row.packages}
+    needed = {package for name in backends for package in BACKENDS[name].packages}
     return {
         "left_alone": dict(replaced.left_alone),
         "parameters": list(replaced.parameters),

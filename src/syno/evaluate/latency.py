@@ -6,8 +6,8 @@ import copy
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -16,10 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._dynamo import config as dynamo_config
-from torch._dynamo.exc import FailOnRecompileLimitHit
 
-from syno.evaluate.torch_compile import INDUCTOR
 from syno.ir.errors import OperatorError, SynoError
 from syno.lower.backends import BACKENDS, Backend, backend_named
 
@@ -66,9 +63,9 @@ def compare(
     about 20 ms each; what disturbs the machine disturbs both. `alone` makes the context in which
     the rounds run, for a caller that can quieten the machine.
 
-    Raises SynoError for less than one round, where compiling falls back to eager calls, and where
-    what was compiled computes something else than the module; OperatorError for a backend that is
-    unknown, compiles no networks or is not installed.
+    Raises SynoError for less than one round, and where what was compiled computes something else
+    than the module; OperatorError for a backend that is unknown, compiles no networks or is not
+    installed.
     """
     if rounds < 1 or threads < 1:
         raise SynoError(f"A comparison takes 1 or more rounds ({rounds}) and threads ({threads}).")
@@ -76,12 +73,11 @@ def compare(
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        with _compiling():
-            first = _ready(original, example_input, row)
-            second = _ready(candidate, example_input, row)
-            with alone(), torch.inference_mode():
-                calls = _calls(first, second)
-                pairs = [_round(first, second, calls, turn) for turn in range(rounds)]
+        first = _ready(original, example_input, row)
+        second = _ready(candidate, example_input, row)
+        with alone(), torch.inference_mode():
+            calls = _calls(first, second)
+            pairs = [_round(first, second, calls, turn) for turn in range(rounds)]
     finally:
         torch.set_num_threads(before)
     ratios = [one / two for one, two in pairs]
@@ -112,15 +108,15 @@ def machine() -> dict[str, Any]:
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:
-    """Return the installed versions of packages, named as they are imported, with all they need."""
+    """Return the versions of what is installed under packages, named as they are imported."""
     known = metadata.packages_distributions()
-    names = {name for package in packages for name in known.get(package, ())}
+    names = {name for each in packages for name in known.get(each.partition(".")[0], ())}
     return {name: metadata.version(name) for name in sorted(names)}
 
 
 def compiler_named(name: str) -> Backend:
     """Return the backend `name`; OperatorError for one that does not compile, or cannot here."""
-    row = INDUCTOR if name == INDUCTOR.name not in BACKENDS else backend_named(name)
+    row = backend_named(name)
     if not row.compiles:
         known = ", ".join(each.name for each in BACKENDS.values() if each.compiles)
         raise OperatorError(
@@ -129,25 +125,6 @@ def compiler_named(name: str) -> Backend:
         )
     row.load()
     return row
-
-
-@contextmanager
-def _compiling() -> Iterator[None]:
-    """Let every comparison compile afresh.
-
-    Networks of one class share the code of `forward`, and torch.compile keeps few versions of one
-    code: after these it calls the plain module without a word, so that eager times would pass for
-    compiled ones. Here that is an error.
-    """
-    torch.compiler.reset()
-    with dynamo_config.patch(fail_on_recompile_limit_hit=True):
-        try:
-            yield
-        except FailOnRecompileLimitHit as error:
-            raise SynoError(
-                f"torch.compile gave up on this network and would run it uncompiled: {error}. Time "
-                "it with the backend torch."
-            ) from None
 
 
 def _ready(module: nn.Module, example_input: Tensor, row: Backend) -> Callable[[], Any]:
