@@ -140,6 +140,19 @@ BACKENDS: Mapping[str, Backend] = {
                 "only operations that its front end for torch knows",
             ),
         ),
+        Backend(
+            "tvm",
+            f"{_HERE}.tvm",
+            "TVM: loops scheduled for this processor, with the records of tuning where it has some",
+            compiles=True,
+            packages=("tvm",),
+            extra="compilers",
+            limits=(
+                "no gradient: what TVM compiles is outside torch's automatic differentiation",
+                "on the CPU alone: its schedules are written for vectors and registers",
+                "only operations that TVM's front end for torch knows",
+            ),
+        ),
     )
 }
 
