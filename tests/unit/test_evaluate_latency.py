@@ -38,9 +38,6 @@ class Sleeper(nn.Module):
         super().__init__()
         self.clock, self.seconds, self.log = clock, seconds, log
 
-    def __deepcopy__(self, memo: object) -> "Sleeper":
-        return Sleeper(self.clock, self.seconds, self.log)
-
     def forward(self, x: Tensor) -> Tensor:
         threads = torch.get_num_threads()
         self.log.append((self.seconds, self.training, torch.is_inference_mode_enabled(), threads))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import platform
 import time
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 
 from syno.ir.errors import OperatorError, SynoError
 from syno.lower.backends import BACKENDS, Backend, backend_named
+from syno.nn.modes import evaluating
 
 _CALLS_SECONDS = 0.02
 _TOLERANCE = 0.01  # of the largest result: wider than float32 rounding, narrower than a wrong sum
@@ -73,11 +73,12 @@ def compare(
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        first = _ready(original, example_input, row)
-        second = _ready(candidate, example_input, row)
-        with alone(), torch.inference_mode():
-            calls = _calls(first, second)
-            pairs = [_round(first, second, calls, turn) for turn in range(rounds)]
+        with evaluating(original, candidate):
+            first = _ready(original, example_input, row)
+            second = _ready(candidate, example_input, row)
+            with alone(), torch.inference_mode():
+                calls = _calls(first, second)
+                pairs = [_round(first, second, calls, turn) for turn in range(rounds)]
     finally:
         torch.set_num_threads(before)
     ratios = [one / two for one, two in pairs]
@@ -128,8 +129,7 @@ def compiler_named(name: str) -> Backend:
 
 
 def _ready(module: nn.Module, example_input: Tensor, row: Backend) -> Callable[[], Any]:
-    """Return a call of `module` in evaluation mode, compiled, warmed up and checked."""
-    module = copy.deepcopy(module).eval()
+    """Return a call of `module`, compiled, warmed up and checked."""
     run = row.load().compile_module(module, [example_input])
 
     def call() -> Any:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from syno.ir.errors import ModelError
+from syno.nn.modes import evaluating
 
 _LEAST_CHANNELS = 8
 
@@ -55,14 +56,10 @@ def find_sites(model: nn.Module, example_input: Tensor) -> list[Site]:
     for name, module in model.named_modules():
         if isinstance(module, classes):
             handles.append(module.register_forward_hook(_recorder(name, found)))
-    modes = [(module, module.training) for module in model.modules()]
     try:
-        model.eval()
-        with torch.no_grad():
+        with evaluating(model), torch.no_grad():
             model(example_input)
     finally:
-        for module, mode in modes:  # a frozen part may be in another mode than the whole
-            module.training = mode
         for handle in handles:
             handle.remove()
     return list(found.values())

@@ -14,6 +14,7 @@ from syno.ir.errors import ModelError, SizeError
 from syno.ir.operator import Operator
 from syno.lower.plan import plan
 from syno.nn.initialization import constant_scale
+from syno.nn.modes import evaluating
 from syno.nn.module import SynthesizedOperator
 from syno.nn.sites import Site, find_sites
 
@@ -172,11 +173,5 @@ def _same(what: str, found: tuple[int, ...], wanted: tuple[int, ...]) -> None:
 
 def _check(changed: nn.Module, example_input: Tensor, model: nn.Module) -> None:
     """Run both models once: the result has to have the same shape."""
-    modes = [(module, module.training) for one in (changed, model) for module in one.modules()]
-    try:
-        changed.eval(), model.eval()
-        with torch.no_grad():
-            _same("output", tuple(changed(example_input).shape), tuple(model(example_input).shape))
-    finally:
-        for module, mode in modes:
-            module.training = mode
+    with evaluating(changed, model), torch.no_grad():
+        _same("output", tuple(changed(example_input).shape), tuple(model(example_input).shape))
