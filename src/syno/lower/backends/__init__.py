@@ -149,7 +149,7 @@ BACKENDS: Mapping[str, Backend] = {
             extra="compilers",
             limits=(
                 "no gradient: what TVM compiles is outside torch's automatic differentiation",
-                "on the CPU alone: its schedules are written for vectors and registers",
+                "on the CPU alone, float32: its schedules are written for vectors and registers",
                 "only operations that TVM's front end for torch knows",
             ),
         ),

@@ -103,6 +103,7 @@ def _passes() -> list[Any]:
         transform.FoldConstant(),
         transform.FuseOps(),
         transform.FuseTIR(),
+        transform.RewriteDataflowReshape(),  # knows a copy that is a view by its unscheduled loops
         transform.DeadCodeElimination(),
     ]
 
@@ -120,7 +121,6 @@ def _chosen(graph: Any, target: Any, folder: Path) -> Any:
 def _built(graph: Any, target: Any) -> Any:
     lowering = tvm.transform.Sequential(
         [
-            transform.RewriteDataflowReshape(),
             transform.ToNonDataflow(),
             transform.RemovePurityChecking(),
             transform.CallTIRRewrite(),
@@ -145,9 +145,13 @@ def _use_threads(count: int) -> None:
 
 
 def _core() -> dict[Any, Callable[..., Any]]:
-    """Return how operations become core ones, but for rolls, which would gather by index."""
+    """Return how operations become core ones.
+
+    Rolls and products of matrices are left: they would gather by index and copy what they read.
+    """
     table = dict(torch.export.default_decompositions().items())
-    table.pop(torch.ops.aten.roll.default, None)
+    for left in (torch.ops.aten.roll.default, torch.ops.aten.matmul.default):
+        table.pop(left, None)
     return {**table, torch.ops.aten.unfold.default: _unfold}
 
 

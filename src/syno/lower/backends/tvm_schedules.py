@@ -104,10 +104,15 @@ def best_tiles(rows: int, lanes: int) -> list[Tile]:
 
     tiles = [
         Tile(row, lane)
-        for lane in divisors(lanes, _LONGEST)
+        for lane in vectors_of(lanes)
         for row in divisors(rows, max(1, _REGISTERS // -(-lane // VECTOR)))
     ]
     return sorted(tiles, key=worth, reverse=True)
+
+
+def vectors_of(length: int) -> list[int]:
+    """Return into which vectors a dimension divides: LLVM makes poor code of 48 numbers at once."""
+    return [each for each in divisors(length, _LONGEST) if each < VECTOR or each.bit_count() == 1]
 
 
 def divisors(number: int, limit: int) -> list[int]:
@@ -137,14 +142,32 @@ def _vectorize_step(sch: Sch, block: Block) -> None:
     loops = list(sch.get_loops(block))
     if not loops:
         return
-    length = _length(sch, loops[-1])
-    fitting = [each for each in divisors(length, _LONGEST) if each % VECTOR == 0]
-    lanes = max(fitting or divisors(length, VECTOR))
+    lanes = max(vectors_of(_length(sch, loops[-1])))
     *outer, last = loops
     rest, inner = sch.split(last, [None, lanes])
+    along = _across_memory(sch, block, outer)
+    across = [loop for loop in outer if loop not in along] + [rest]
+    sch.reorder(*across, *along, inner)
     if lanes > 1:
         sch.vectorize(inner)
-    sch.parallel(sch.fuse(*outer, rest))
+    sch.parallel(sch.fuse(*across))
+
+
+def _across_memory(sch: Sch, block: Block, outer: list[Loop]) -> list[Loop]:
+    """Return the outer loops along which a step reads memory that its last loop jumps through.
+
+    A transposition reads one number of each line: the other numbers have to come next, while the
+    line is near.
+    """
+    stmt = sch.get(block)
+    variables = [each.var for each in stmt.iter_vars]
+    for load in _walk(stmt.body):
+        if isinstance(load, tvm.ir.TensorLoad):
+            inside = [node for node in _walk(load.indices[-1]) if isinstance(node, tvm.tirx.Var)]
+            held = [any(node.same_as(each) for node in inside) for each in variables]
+            if any(held) and not held[-1]:
+                return [loop for loop, yes in zip(outer, held, strict=False) if yes]
+    return []
 
 
 def _block_sum(sch: Sch, block: Block, last: Block | None, order: str, tiling: Tiling) -> None:
@@ -220,18 +243,22 @@ def _group(sch: Sch, block: Block, long: list[int]) -> int:
         return 0
     stmt = sch.get(block)
     spatial = [each.var for each in stmt.iter_vars if int(each.iter_type) == _SPATIAL]
-    return min(_divisions(stmt.body, spatial[long[-1]]), default=0)
+    divided = [
+        int(node.b)
+        for node in _walk(stmt.body)
+        if isinstance(node, tvm.tirx.FloorDiv) and node.a.same_as(spatial[long[-1]])
+    ]
+    return min(divided, default=0)
 
 
-def _divisions(node: Any, variable: Any) -> Iterator[int]:
-    """Yield the numbers by which `variable` itself is divided in an expression or a store."""
-    if isinstance(node, tvm.tirx.FloorDiv) and node.a.same_as(variable):
-        yield int(node.b)
+def _walk(node: Any) -> Iterator[Any]:
+    """Yield an expression or a store and all that is in it."""
+    yield node
     for name in ("a", "b", "value", "indices", "args"):
         found = getattr(node, name, ())
         for child in found if isinstance(found, Sequence) else (found,):
             if isinstance(child, tvm.runtime.Object):
-                yield from _divisions(child, variable)
+                yield from _walk(child)
 
 
 def _spread(sch: Sch, loops: Sequence[Loop]) -> None:
