@@ -288,7 +288,9 @@ def _without_roll(source: str) -> str:
 
 
 def _with_other_groups(source: str) -> str:
-    return source.replace("w1, padding", "w1.flip(0), padding")
+    return source.replace("w1, padding", "w1.flip(0), padding").replace(
+        "*prepare(w1)", "*prepare(w1.flip(0))"
+    )
 
 
 @pytest.mark.parametrize(
@@ -305,8 +307,9 @@ def test_a_wrong_backend_is_caught(
     import syno.lower.backends.torch as right
 
     op = syno.parse(OPERATORS[name])
-    assert spoil(right.source(lower(op, BINDINGS[0]).plan)) != lower(op, BINDINGS[0]).source
-    wrong: Any = SimpleNamespace(source=lambda plan: spoil(right.source(plan)))
+    whole = right.source(backends.program_of(op, BINDINGS[0], "torch"))
+    assert spoil(whole) != whole
+    wrong: Any = SimpleNamespace(source=lambda program: spoil(right.source(program)))
     monkeypatch.setattr(backends, "import_module", lambda _name: wrong)
     with pytest.raises(AssertionError):
         compare(op, BINDINGS[0])

@@ -14,7 +14,7 @@ from syno.ir.coord import Coord
 from syno.lower import values
 from syno.lower.layout import Axes, Tensor, gathered, rearrange, singles
 from syno.lower.pieces import Factor, Labels, View
-from syno.lower.plan import Plan, Stage, describe
+from syno.lower.plan import Plan, Stage
 from syno.lower.program import Extent, Program, Slide, Statement, Value
 from syno.lower.recognize import (
     Call,
@@ -66,9 +66,8 @@ class _Writer:
         self.batch = dynamic_batch(plan)
 
     def write(self) -> Program:
-        for number, stage in enumerate(self.plan.stages, start=1):
-            text = f"{number}. {describe(self.plan.op, stage)}"
-            self.statements.append(Statement(remark=text))
+        for number, stage in enumerate(self.plan.stages):
+            self.statements.append(Statement(stage=number))
             self.stage(stage)
             self.flush()
         self.arrange(tuple(self.atoms(label) for label in self.plan.op.outputs))
@@ -138,7 +137,14 @@ class _Writer:
         if self.calls and (stage.factor is not None or stage.summed):
             labels = None if stage.factor is None else stage.factor.labels
             found = windows_of(stage.views, self.parts, labels, summed)
-        for view in stage.views:
+        views = stage.views
+        if stage.factor is None and views and views[-1].op == "diagonal":
+            if stage.summed == views[-1].after[1:]:  # places are added as they are moved
+                for view in views[:-1]:
+                    self.view(view, {})
+                self.sheared_sum(views[-1])
+                return
+        for view in views:
             self.view(view, found)
         if stage.factor is not None:
             self.contract(stage.factor, summed)
@@ -208,12 +214,22 @@ class _Writer:
         places = self.tensor.axes.index((window,))
         self.relabel(place, view.after[:1], values.diagonal(self.tensor.value, place, places))
 
+    def sheared_sum(self, view: View) -> None:
+        label, window = view.before
+        self.focus(window)
+        place = self.focus(label)
+        places = self.tensor.axes.index((window,))
+        value = values.sheared_sum(self.tensor.value, place, places)
+        self.relabel(place, view.after[:1])
+        left = (*self.tensor.axes[:places], *self.tensor.axes[places + 1 :])
+        self.set(values.reshape(value, [self.extent(axis) for axis in left]), left)
+
     def product(self, stage: Stage) -> None:
         assert stage.factor is not None
         one, two = (self.weight(part) for part in stage.factor.parts)
         result = tuple(label for axis in stage.factor.axes for label in axis)
         value = self.einsum([one, two], result)
-        self.statements.append(Statement(value, stage.factor.name))
+        self.statements.append(Statement(value))
         self.weights[stage.factor.name] = Tensor(value, singles(result))
 
     def weight(self, factor: Factor) -> Tensor:

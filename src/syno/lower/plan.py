@@ -115,6 +115,8 @@ def describe(op: Operator, stage: Stage) -> str:
 
 
 def _describe_view(view: View, before: str, after: str) -> str:
+    if view.op == "diagonal":
+        return f"shear ({before}) into ({after})"
     if not view.before:
         return f"repeat along {after}"
     if view.op == "merge":

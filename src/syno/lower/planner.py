@@ -18,11 +18,11 @@ from syno.lower.plan import Stage
 _FREE = ("split", "merge", "stride")
 _MAX_STATES = 100_000
 
-_Cost = tuple[int, int]  # multiply-adds, elements moved
+Cost = tuple[int, int]  # multiply-adds, elements moved
 
 
 @dataclass(frozen=True)
-class _State:
+class State:
     """What has been computed: labels of the running tensor, weights to come, views done."""
 
     labels: frozenset[Coord]
@@ -31,11 +31,11 @@ class _State:
 
 
 @dataclass(frozen=True)
-class _Move:
+class Move:
     """One thing that can be done in a state, what it costs and where it leads."""
 
-    state: _State
-    cost: _Cost
+    state: State
+    cost: Cost
     views: tuple[View, ...] = ()
     factor: Factor | None = None
     summed: Labels = ()
@@ -55,11 +55,11 @@ class Planner:
 
     def run(self) -> tuple[Stage, ...]:
         """Return the stages of the cheapest plan."""
-        first = _State(frozenset(self.op.data), frozenset(factors_of(self.op)), frozenset())
+        first = State(frozenset(self.op.data), frozenset(factors_of(self.op)), frozenset())
         start, views = self.settle(first)
-        best: dict[_State, _Cost] = {start: (0, 0)}
-        came: dict[_State, tuple[_State, _Move]] = {}
-        queue: list[tuple[_Cost, int, _State]] = [((0, 0), 0, start)]
+        best: dict[State, Cost] = {start: (0, 0)}
+        came: dict[State, tuple[State, Move]] = {}
+        queue: list[tuple[Cost, int, State]] = [((0, 0), 0, start)]
         ticket = count(1)
         while queue and len(best) < _MAX_STATES:
             cost, _, state = heapq.heappop(queue)
@@ -78,7 +78,7 @@ class Planner:
             f"report it.\n  in: {self.op}"
         )
 
-    def stages(self, views: tuple[View, ...], path: list[_Move]) -> tuple[Stage, ...]:
+    def stages(self, views: tuple[View, ...], path: list[Move]) -> tuple[Stage, ...]:
         """Cut a path into stages: views gather until a contraction or a sum closes the stage."""
         found: list[Stage] = []
         pending = list(views)
@@ -102,8 +102,8 @@ class Planner:
         return prod(self.lengths[label] for label in labels)
 
     def settle(
-        self, state: _State, kinds: tuple[str, ...] = _FREE
-    ) -> tuple[_State, tuple[View, ...]]:
+        self, state: State, kinds: tuple[str, ...] = _FREE
+    ) -> tuple[State, tuple[View, ...]]:
         """Apply the views of the free `kinds` until none is left."""
         applied: list[View] = []
         while True:
@@ -113,7 +113,7 @@ class Planner:
             applied.append(view)
             state = _apply(view, state)
 
-    def ready(self, view: View, state: _State) -> bool:
+    def ready(self, view: View, state: State) -> bool:
         """Tell whether a view can be applied: its labels are there and no weight waits for them."""
         if view.number in state.done or not state.labels.issuperset(view.before):
             return False
@@ -121,7 +121,7 @@ class Planner:
             return False
         return not any(label in factor.labels for factor in state.factors for label in view.before)
 
-    def moves(self, state: _State) -> Iterator[_Move]:
+    def moves(self, state: State) -> Iterator[Move]:
         """Yield everything that can be done next."""
         for view in self.views:
             if view.op not in _FREE and self.ready(view, state):
@@ -131,23 +131,27 @@ class Planner:
             yield self.close(state, None, summed)
         factors = sorted(state.factors, key=lambda factor: factor.name)
         for factor in factors:
-            if all(label in state.labels or label not in self.made for label in factor.labels):
+            if self.meets(factor, state):
                 yield self.contract(state, factor)
         for one, two in combinations(factors, 2):
             move = self.pair(state, one, two)
             if move is not None:
                 yield move
 
-    def view_move(self, view: View, state: _State) -> _Move:
+    def meets(self, factor: Factor, state: State) -> bool:
+        """Tell whether a weight can be contracted: nothing it reads has still to be made."""
+        return all(label in state.labels or label not in self.made for label in factor.labels)
+
+    def view_move(self, view: View, state: State) -> Move:
         after, free = self.settle(_apply(view, state))
         moved = 0  # a window becomes part of the contraction that follows
         if view.op == "shift":
             moved = 2 * self.elements(state.labels)
         elif view.op == "expand":
             moved = self.elements(state.labels | frozenset(view.after))
-        return _Move(after, (0, moved), (view, *free))
+        return Move(after, (0, moved), (view, *free))
 
-    def finished(self, state: _State) -> Labels:
+    def finished(self, state: State) -> Labels:
         """Return the reductions of the running tensor that nothing reads any more."""
         pending = (view for view in self.views if view.number not in state.done)
         waiting = {label for view in pending for label in view.before}
@@ -155,52 +159,61 @@ class Planner:
         found = (label for label in state.labels if label.op == "reduce" and label not in waiting)
         return tuple(sorted(found, key=lambda label: int(str(label.arg))))
 
-    def contract(self, state: _State, factor: Factor) -> _Move:
+    def contract(self, state: State, factor: Factor) -> Move:
         everything = state.labels | factor.labels
         # Pieces of a reduction stand for it, so join them first; all else waits for the sum.
         joined, _ = self.settle(
-            _State(everything, state.factors - {factor}, state.done), kinds=("merge",)
+            State(everything, state.factors - {factor}, state.done), kinds=("merge",)
         )
         return self.close(state, factor, self.finished(joined))
 
-    def close(self, state: _State, factor: Factor | None, summed: Labels) -> _Move:
+    def close(self, state: State, factor: Factor | None, summed: Labels) -> Move:
         """Return the move that multiplies by `factor`, if any, and sums `summed`."""
         own = frozenset() if factor is None else factor.labels
         rest = state.factors if factor is None else state.factors - {factor}
         everything = state.labels | own
-        joined, joins = self.settle(_State(everything, rest, state.done), kinds=("merge",))
-        left = _State(joined.labels - frozenset(summed), rest, joined.done)
+        joined, joins = self.settle(State(everything, rest, state.done), kinds=("merge",))
+        left = State(joined.labels - frozenset(summed), rest, joined.done)
         after, views = self.settle(left)
         moved = self.elements(state.labels) + self.elements(own) + self.elements(after.labels)
-        return _Move(after, (self.elements(everything), moved), (*joins, *views), factor, summed)
+        return Move(after, (self.elements(everything), moved), (*joins, *views), factor, summed)
 
-    def pair(self, state: _State, one: Factor, two: Factor) -> _Move | None:
+    def pair(self, state: State, one: Factor, two: Factor) -> Move | None:
         """Multiply two weights first, where a reduction ties them and nothing else reads it."""
+        tied = self.tied(state, one, two)
+        if not tied and not self.untied(one, two):
+            return None
+        union = one.labels | two.labels
+        kept = sorted(union - set(tied), key=_label_order)
+        made = Factor(f"{one.name}{two.name}", tuple((label,) for label in kept), (one, two))
+        after = State(state.labels, state.factors - {one, two} | {made}, state.done)
+        moved = sum(self.elements(labels) for labels in (one.labels, two.labels, made.labels))
+        return Move(after, (self.elements(union), moved), (), made, tied, product=True)
+
+    def tied(self, state: State, one: Factor, two: Factor) -> Labels:
+        """Return the reductions that two weights share and nothing else reads."""
         others = [each.labels for each in state.factors if each not in (one, two)]
-        tied = tuple(
+        return tuple(
             label
             for label in sorted(one.labels & two.labels, key=_label_order)
             if label.op == "reduce"
             and label not in state.labels | self.made
             and not any(label in labels for labels in others)
         )
-        if not tied:
-            return None
-        union = one.labels | two.labels
-        kept = sorted(union - set(tied), key=_label_order)
-        made = Factor(f"{one.name}{two.name}", tuple((label,) for label in kept), (one, two))
-        after = _State(state.labels, state.factors - {one, two} | {made}, state.done)
-        moved = sum(self.elements(labels) for labels in (one.labels, two.labels, made.labels))
-        return _Move(after, (self.elements(union), moved), (), made, tied, product=True)
+
+    def untied(self, one: Factor, two: Factor) -> bool:
+        """Tell whether two weights may be multiplied although no reduction ties them."""
+        del one, two
+        return False
 
 
-def _apply(view: View, state: _State) -> _State:
+def _apply(view: View, state: State) -> State:
     labels = state.labels - frozenset(view.before) | frozenset(view.after)
-    return _State(labels, state.factors, state.done | {view.number})
+    return State(labels, state.factors, state.done | {view.number})
 
 
-def _path(start: _State, end: _State, came: Mapping[_State, tuple[_State, _Move]]) -> list[_Move]:
-    moves: list[_Move] = []
+def _path(start: State, end: State, came: Mapping[State, tuple[State, Move]]) -> list[Move]:
+    moves: list[Move] = []
     while end != start:
         end, move = came[end]
         moves.append(move)

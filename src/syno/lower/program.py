@@ -106,11 +106,10 @@ OPERATIONS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Statement:
-    """A value with a name, or a remark alone."""
+    """A value that gets a line of its own, or the head of a stage of the plan, by its number."""
 
     value: Value | None = None
-    name: str = ""
-    remark: str = ""
+    stage: int | None = None
 
 
 @dataclass(frozen=True)

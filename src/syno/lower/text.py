@@ -10,10 +10,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from syno.lower.plan import describe
 from syno.lower.program import Program, Statement, Value
 
 _PLAIN = ("input", "reshape", "permute")
 _REPEATED = ("diagonal", "densify")  # their source names the operand several times
+_INFIX = ("add", "multiply")  # their source needs brackets inside of more
 _NAMES = "tuvabcdefghijklm"
 
 
@@ -27,7 +29,8 @@ def write(program: Program, words: Any, header: str) -> str:
     kept = prepared_values(program)
     made = {each: given.get(each, f"k{place}") for place, each in enumerate(kept, start=1)}
     body = _Printer(words, made or given | {program.inputs[0]: "x"}, program.inputs[0])
-    lines = body.lines(program.statements, [program.result])
+    remarks = [describe(program.plan.op, stage) for stage in program.plan.stages]
+    lines = body.lines(program.statements, [program.result], remarks)
     if any(extent == "n" or extent.startswith("n *") for extent in body.extents):
         lines.insert(0, "n = x.shape[0]")
     if not kept:
@@ -90,7 +93,12 @@ class _Printer:
         self.named: set[Value] = set()
         self.done: list[str] = []
 
-    def lines(self, statements: Sequence[Statement], results: Sequence[Value]) -> list[str]:
+    def lines(
+        self,
+        statements: Sequence[Statement],
+        results: Sequence[Value],
+        remarks: Sequence[str] = (),
+    ) -> list[str]:
         """Return the lines of a function body that ends in a return of `results`."""
         for result in results:
             self.count(result)
@@ -101,11 +109,16 @@ class _Printer:
             if self.uses[result] == 1:
                 self.named.discard(result)
         for each in statements:
-            if each.remark:
-                self.done.append(f"# {each.remark}")
+            if each.stage is not None:
+                self.done.append(f"# {each.stage + 1}. {remarks[each.stage]}")
             if each.value in self.named:
                 self.state(each.value)
-        codes = ", ".join(self.code(result) for result in results)
+        for result in results:
+            self.settle(result)
+        one = len(results) == 1 and results[0] not in self.names
+        codes = (
+            self.expression(results[0]) if one else ", ".join(self.code(each) for each in results)
+        )
         comma = "," if len(results) == 1 and not statements else ""
         return [*self.done, f"return {codes}{comma}"]
 
@@ -122,23 +135,33 @@ class _Printer:
             if value.op in _REPEATED and operand not in self.given:
                 self.named.add(operand)
 
-    def state(self, value: Value) -> str:
-        """Give a value a name, in a line of its own, and return the name."""
-        if value not in self.names:
-            code = self.expression(value)
-            taken = {name for each, name in self.names.items() if self.uses[each] > 0}
-            name = next(name for name in _NAMES if name not in taken)
-            self.done.append(f"{name} = {code}")
-            self.names[value] = name
-        return self.names[value]
+    def state(self, value: Value) -> None:
+        """Give a value a name, in a line of its own, if it has none yet."""
+        if value in self.names:
+            return
+        for operand in value.operands:
+            self.settle(operand)
+        code = self.expression(value)
+        taken = {name for each, name in self.names.items() if self.uses[each] > 0}
+        name = next(name for name in _NAMES if name not in taken)
+        self.done.append(f"{name} = {code}")
+        self.names[value] = name
+
+    def settle(self, value: Value) -> None:
+        """State all that a value needs by name: a name may be taken again once it was used."""
+        if value in self.named:
+            self.state(value)
+        elif value not in self.names:
+            for operand in value.operands:
+                self.settle(operand)
 
     def code(self, value: Value) -> str:
         """Return the source of one use of a value."""
-        if value in self.names or value in self.named:
-            name = self.state(value)
+        if value in self.names:
             self.uses[value] -= 1
-            return name
-        return self.expression(value)
+            return self.names[value]
+        code = self.expression(value)
+        return f"({code})" if value.op in _INFIX else code
 
     def expression(self, value: Value) -> str:
         codes = [self.code(operand) for operand in value.operands]

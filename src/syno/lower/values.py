@@ -50,13 +50,19 @@ def roll(source: Value, axis: int, distance: int) -> Value:
 
 
 def cut(source: Value, axis: int, start: int = 0, stop: int | None = None, step: int = 1) -> Value:
-    """Return the elements start, start + step, ... below `stop` of one axis."""
+    """Return the elements start, start + step, ... below `stop` of one axis.
+
+    A cut of a cut along another axis is one value.
+    """
     end = source.shape[axis] if stop is None else stop
     shape, strides = list(source.shape), list(source.strides)
     shape[axis] = -(-(end - start) // step)
     strides[axis] *= step
-    options = {"axis": axis, "start": start, "stop": stop, "step": step}
-    return _view("slice", (source,), shape, strides, **options)
+    cuts = {axis: (start, stop, step)}
+    if source.op == "slice" and axis not in source.options["cuts"]:
+        cuts |= source.options["cuts"]
+        (source,) = source.operands
+    return _view("slice", (source,), shape, strides, cuts=cuts)
 
 
 def pad(source: Value, widths: Sequence[tuple[int, int]]) -> Value:
@@ -90,6 +96,14 @@ def diagonal(source: Value, axis: int, places: int) -> Value:
     shape = list(source.shape)
     shape[axis] -= size - 1
     return _filled("diagonal", (source,), shape, axis=axis, places=places)
+
+
+def sheared_sum(source: Value, axis: int, places: int) -> Value:
+    """Return the sum of a diagonal over its places, which stay as an axis of length 1."""
+    size, length = source.shape[places], source.shape[axis]
+    source = padded(source, axis, size // 2, size - 1 - size // 2)
+    terms = [cut(source, places, place, place + 1) for place in range(size)]
+    return add([cut(term, axis, place, place + length) for place, term in enumerate(terms)])
 
 
 def repeat(source: Value, size: int) -> Value:

@@ -13,7 +13,7 @@ from syno.ir.parser import parse
 from syno.ir.steps import Step, steps
 from syno.ir.text import Names, format_coord, leaf_names
 from syno.ir.verify import Problem, verify
-from syno.lower.backends import MissingBackend, source_of, writers
+from syno.lower.backends import MissingBackend, program_of, write_source, writers
 from syno.lower.plan import Plan, plan
 from syno.report.loops import loop_nest
 
@@ -83,14 +83,15 @@ def numbers_of(made: Plan) -> dict[str, Any]:
     absent: dict[str, str] = {}
     for backend in writers():
         try:
-            code[backend] = source_of(made, backend)
+            program = program_of(made.op, made.sizes, backend)
+            code[backend] = write_source(program, backend)
         except MissingBackend as error:
             absent[backend] = f"not available here: {error}"
     return {
         "input_shape": list(made.op.input_shape(made.sizes)),
         "output_shape": list(made.op.output_shape(made.sizes)),
         "weights": {name: list(shape) for name, shape in shapes.items()},
-        "plan": str(made),
+        "plan": str(program_of(made.op, made.sizes, "torch").plan),
         "flops": made.flops,
         "parameters": made.parameters,
         "code": code,
@@ -150,7 +151,7 @@ def _verdict(found: Mapping[str, Any]) -> str:
 def _number_sections(made: Plan, found: Mapping[str, Any]) -> dict[str, str]:
     size_in, size_out = prod(found["input_shape"]), prod(found["output_shape"])
     cost = [
-        f"{made.flops:,} multiply-adds for one call, each counted as one",
+        f"{made.flops:,} multiply-adds for one call at the least, each counted as one",
         f"{made.parameters:,} parameters",
         f"{size_in:,} input and {size_out:,} output elements",
     ]

@@ -1,9 +1,9 @@
 """The registry of backends: from an operator to source and a function, from a network to a program.
 
 A backend is a row of `BACKENDS` and a module with one or both of two functions. A *writer* has
-`source(plan)`, which writes the operator as a program that a person can read. A *compiler* has
-`compile_module(module, example_inputs)`, which takes a whole torch module, makes it fast for inputs
-of just those shapes, and returns a function of the same tensors.
+`source(program)`, which writes the program of an operator so that a person can read it. A
+*compiler* has `compile_module(module, example_inputs)`, which takes a whole torch module, makes it
+fast for inputs of just those shapes, and returns a function of the same tensors.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from typing import Any
 
 from syno.ir.errors import OperatorError
 from syno.ir.operator import Operator
+from syno.lower.build import build
+from syno.lower.choice import choose
 from syno.lower.plan import Plan, plan
+from syno.lower.program import Program
 
 
 class MissingBackend(OperatorError):
@@ -37,7 +40,8 @@ def _found(package: str) -> bool:
 class Backend:
     """One row: `module` is imported when first asked for, `packages` have to be installed.
 
-    `extra` names the extra of Syno that installs them. `gradient` tells whether what it makes can
+    `calls` tells that it has library calls such as a convolution; `extra` names the extra of Syno
+    that installs the packages. `gradient` tells whether what it makes can
     be differentiated by torch; `limits` says in sentences what it cannot do, and why.
     """
 
@@ -45,6 +49,7 @@ class Backend:
     module: str
     summary: str
     writes: bool = False
+    calls: bool = True
     compiles: bool = False
     packages: tuple[str, ...] = ()
     extra: str = ""
@@ -86,6 +91,7 @@ BACKENDS: Mapping[str, Backend] = {
             f"{_HERE}.numpy",
             "plain NumPy: views and einsum, one line for each step of the plan",
             writes=True,
+            calls=False,
             limits=("no gradient: NumPy does not differentiate",),
         ),
         Backend(
@@ -159,12 +165,18 @@ BACKENDS: Mapping[str, Backend] = {
 
 @dataclass(frozen=True)
 class Lowered:
-    """An operator as a program: `source` for people, `function(x, *weights)` to run."""
+    """An operator as a program: `source` for people, `function(x, *weights)` to run.
+
+    Where weights have to be arranged before they can be used, `function` does that at every call;
+    for inference `prepare(*weights)` does it once, and `compute(x, *prepared)` the rest.
+    """
 
     plan: Plan
     backend: str
     source: str
     function: Callable[..., Any]
+    prepare: Callable[..., tuple[Any, ...]] | None = None
+    compute: Callable[..., Any] | None = None
 
 
 def backend_named(name: str) -> Backend:
@@ -180,39 +192,53 @@ def writers() -> tuple[str, ...]:
     return tuple(row.name for row in BACKENDS.values() if row.writes)
 
 
-def lower(op: Operator, sizes: Mapping[str, int], backend: str = "torch") -> Lowered:
-    """Return `op` under `sizes` as a program of `backend`.
+def lower(
+    op: Operator, sizes: Mapping[str, int], backend: str = "torch", *, inference: bool = False
+) -> Lowered:
+    """Return `op` under `sizes` as a program of `backend`, the fastest that is predicted.
 
     The function takes x of shape `op.input_shape(sizes)` and the weights w1, w2, ... in order; a
     leading dimension that passes untouched from x to y may have any length where the backend writes
-    source. A compiler compiles the source of the torch backend for just these shapes. Raises
-    SizeError where a size is not a whole number, OperatorError for a backend that is unknown or not
-    installed.
+    source. A compiler compiles the source of the torch backend for just these shapes. `inference`
+    tells that what weights alone decide is done once, not at every call. Raises SizeError where a
+    size is not a whole number, OperatorError for a backend that is unknown or not installed.
     """
     row = backend_named(backend)
-    made = plan(op, sizes)
+    made = program_of(op, sizes, backend if row.writes else "torch", inference=inference)
     if row.writes:
-        text = source_of(made, backend)
-        return Lowered(made, backend, text, _load(text, backend))
-    text = source_of(made, "torch")
-    compile_function = BACKENDS["torch"].load().compiled_by
-    return Lowered(made, backend, text, compile_function(row.load(), made, _load(text, "torch")))
+        text = write_source(made, backend)
+        module = load_source(text, backend)
+        parts = (getattr(module, name, None) for name in ("prepare", "compute"))
+        return Lowered(made.plan, backend, text, module.forward, *parts)
+    text = write_source(made, "torch")
+    function = load_source(text, "torch").forward
+    compiled = BACKENDS["torch"].load().compiled_by(row.load(), made.plan, function)
+    return Lowered(made.plan, backend, text, compiled)
 
 
-def source_of(plan: Plan, backend: str) -> str:
-    """Return the source of `plan` in `backend`; OperatorError where there is none."""
+def program_of(
+    op: Operator, sizes: Mapping[str, int], backend: str, *, inference: bool = False
+) -> Program:
+    """Return the program of `op` that `backend` is to write; errors as `lower`."""
+    if backend_named(backend).calls:
+        return choose(op, sizes, inference=inference).program
+    return build(plan(op, sizes), None, calls=False)
+
+
+def write_source(program: Program, backend: str) -> str:
+    """Return a program as source of `backend`; OperatorError where it writes none."""
     row = backend_named(backend)
     if not row.writes:
         raise OperatorError(
             f"The backend {backend} compiles whole networks and writes no source of its own; those "
             f"that do: {', '.join(writers())}."
         )
-    write: Callable[[Plan], str] = row.load().source
-    return write(plan)
+    write: Callable[[Program], str] = row.load().source
+    return write(program)
 
 
-def _load(source: str, backend: str) -> Callable[..., Any]:
-    """Run source of our own making in a module of its own and return its `forward`.
+def load_source(source: str, backend: str) -> ModuleType:
+    """Run source of our own making in a module of its own and return it.
 
     The module is registered under a name made from its content: tracebacks show its lines, and
     torch.compile, which imports the module of a function by name, finds it.
@@ -224,5 +250,4 @@ def _load(source: str, backend: str) -> Callable[..., Any]:
         module = ModuleType(name, f"Generated by the {backend} backend.")
         exec(compile(source, file, "exec"), module.__dict__)  # noqa: S102 -- our own source
         sys.modules[name] = module
-    forward: Callable[..., Any] = sys.modules[name].forward
-    return forward
+    return sys.modules[name]

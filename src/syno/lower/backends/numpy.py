@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from syno.lower.build import build
-from syno.lower.plan import Plan
-from syno.lower.program import Value
+from syno.lower.program import Program, Value
 from syno.lower.text import write
 
 HEADER = """\
@@ -53,10 +51,13 @@ class NumpyWords:
 
 def sliced(value: Value) -> str:
     """Return what stands in the brackets of a slice."""
-    start, stop, step = (value.options[name] for name in ("start", "stop", "step"))
-    first = "" if start == 0 else str(start)
-    last = "" if stop is None else str(stop)
-    return f"{':, ' * value.options['axis']}{first}:{last}{'' if step == 1 else f':{step}'}"
+    cuts = value.options["cuts"]
+    index = []
+    for axis in range(max(cuts) + 1):
+        start, stop, step = cuts.get(axis, (0, None, 1))
+        first, last = "" if start == 0 else str(start), "" if stop is None else str(stop)
+        index.append(f"{first}:{last}{'' if step == 1 else f':{step}'}")
+    return ", ".join(index)
 
 
 def diagonal_parts(value: Value, code: str) -> list[str]:
@@ -71,6 +72,6 @@ def diagonal_parts(value: Value, code: str) -> list[str]:
     return parts
 
 
-def source(plan: Plan) -> str:
+def source(program: Program) -> str:
     """Return the source of `forward(x, w1, ...)` on arrays."""
-    return write(build(plan, None, calls=False), NumpyWords(), HEADER)
+    return write(program, NumpyWords(), HEADER)

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from syno.lower.backends.numpy import diagonal_parts, sliced
-from syno.lower.build import build
 from syno.lower.plan import Plan
-from syno.lower.program import Slide, Value
+from syno.lower.program import Program, Slide, Value
 from syno.lower.text import write
 
 HEADER = """\
@@ -111,9 +110,9 @@ def _numbers(numbers: Sequence[int]) -> str:
     return f"({', '.join(map(str, numbers))}{',' if len(numbers) == 1 else ''})"
 
 
-def source(plan: Plan) -> str:
+def source(program: Program) -> str:
     """Return the source of `forward(x, w1, ...)` on tensors."""
-    return write(build(plan, None), TorchWords(), HEADER)
+    return write(program, TorchWords(), HEADER)
 
 
 class Function(nn.Module):
