@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from syno.ir.errors import SizeError
+from syno.ir.errors import OperatorError, SizeError
 from syno.lower.backends import BACKENDS, Backend, MissingBackend, lower
 from syno.lower.backends.torch import Function
 from syno.space.space import SynthesisSpace
@@ -140,6 +140,35 @@ def test_words_that_compilers_do_not_know_are_written_out(name: str) -> None:
     x, w = torch.randn(2, 3, 4, 4), torch.randn(5, 3)
     made = BACKENDS[name].load().compile_module(Function(generated), [x, w])(x, w)
     torch.testing.assert_close(dict(made), generated(x, w))
+
+
+class Undecided(nn.Module):
+    """What it computes depends on data: it has no graph."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + 1 if x.sum() > 0 else x
+
+
+class Unknown(nn.Module):
+    """An operation that neither ONNX nor IREE knows."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.linalg.svd(x)[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "compiler"),
+    [
+        ("inductor", Undecided, "torch.export"),
+        ("onnx", Unknown, "ONNX"),
+        ("iree", Unknown, "IREE"),
+    ],
+)
+def test_a_network_that_cannot_be_taken_is_told(
+    name: str, module: type[nn.Module], compiler: str
+) -> None:
+    with pytest.raises(OperatorError, match=f"{compiler} cannot take this network: .*[a-z]"):
+        BACKENDS[name].load().compile_module(module(), [torch.ones(3, 3)])
 
 
 # ---------------------------------------------------------------------------- tests of the contract

@@ -28,13 +28,17 @@ def exported(
     """Return the graph of a copy of `module` in evaluation mode, its parameters constant.
 
     With `gradient`, example inputs that require a gradient still do; their layout is contiguous.
+    Raises OperatorError for a network that has no graph.
     """
     inputs = [each.detach().contiguous() for each in example_inputs]
     if gradient:
         for made, each in zip(inputs, example_inputs, strict=True):
             made.requires_grad_(each.requires_grad)
     frozen = copy.deepcopy(module).eval().requires_grad_(False)
-    return torch.export.export(frozen, tuple(inputs))
+    try:
+        return torch.export.export(frozen, tuple(inputs))
+    except RuntimeError as error:  # what torch's tracers raise has no other name in common
+        raise refused("torch.export", error) from error
 
 
 def written_out(
@@ -83,6 +87,12 @@ def on_arrays(
         return tree_unflatten([torch.from_numpy(each) for each in arrays], structure)
 
     return call
+
+
+def refused(compiler: str, error: BaseException) -> OperatorError:
+    """Return the error that a compiler cannot take a network, with the first line of its reason."""
+    reason = next((line for line in str(error.__cause__ or error).splitlines() if line.strip()), "")
+    return OperatorError(f"{compiler} cannot take this network: {reason[:400]}")
 
 
 @contextmanager

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from iree import runtime
+from iree.compiler.tools import CompilerToolError, compile_file
 from iree.turbine import aot
 from torch import Tensor, nn
 
-from syno.lower.backends.graphs import exported, fitted, on_arrays, own_warnings_only, written_out
+from syno.ir.errors import OperatorError
+from syno.lower.backends.graphs import (
+    exported,
+    fitted,
+    on_arrays,
+    own_warnings_only,
+    refused,
+    written_out,
+)
 
 # Convolutions in torch's order of dimensions become scalar code; with channels last they are
 # vectorized, and ResNet-18 is four times faster.
@@ -23,15 +34,16 @@ FLAGS = (
 
 
 def compile_module(module: nn.Module, example_inputs: Sequence[Tensor]) -> Callable[..., Any]:
-    """Return `module` as machine code in IREE's runtime."""
+    """Return `module` as machine code in IREE's runtime.
+
+    Raises OperatorError for a network that has no graph, or an operation that IREE does not know.
+    """
     with own_warnings_only():
         core = dict(torch.export.default_decompositions().items())
         program = written_out(exported(module, example_inputs), {**core, **_WORDS})
         output: Any = aot.export(program)
-    output.session.set_flags(*FLAGS)
-    binary = output.compile(save_to=None, target_backends=("llvm-cpu",)).map_memory()
     config = runtime.Config(device=_device(torch.get_num_threads()))
-    loaded = runtime.VmModule.copy_buffer(config.vm_instance, binary)
+    loaded = runtime.VmModule.copy_buffer(config.vm_instance, _compiled(output))
     function = runtime.load_vm_module(loaded, config)["main"]
 
     def run(arrays: list[Any]) -> Sequence[Any]:
@@ -40,6 +52,27 @@ def compile_module(module: nn.Module, example_inputs: Sequence[Tensor]) -> Calla
         return [each.to_host().copy() for each in several]
 
     return fitted(example_inputs, on_arrays(program, run))
+
+
+def _compiled(output: Any) -> bytes:
+    """Run IREE's compiler: in a process of its own, since there are networks at which it aborts."""
+    with TemporaryDirectory(prefix="syno-") as folder:
+        path = Path(folder) / "network.mlirbc"
+        output.save_mlir(path)
+        try:
+            binary: bytes = compile_file(
+                str(path), input_type="torch", target_backends=["llvm-cpu"], extra_args=FLAGS
+            )
+        except CompilerToolError as error:
+            told = [line for line in str(error).splitlines() if "error: " in line]
+            raise refused("IREE", OperatorError(told[0] if told else str(error))) from None
+    return binary
+
+
+def _squeeze(x: Tensor, dims: Sequence[int]) -> Tensor:
+    """Leave out several dimensions at once, which IREE's front end does one by one."""
+    out = {dim % x.dim() for dim in dims if x.shape[dim] == 1}
+    return x.reshape([length for dim, length in enumerate(x.shape) if dim not in out])
 
 
 def _normalize(
@@ -62,7 +95,10 @@ def _normalize(
 
 
 _NORMALIZE = torch.ops.aten._native_batch_norm_legit_no_training  # noqa: SLF001 -- its only name
-_WORDS = {_NORMALIZE.default: _normalize}
+_WORDS: dict[Any, Callable[..., Any]] = {
+    _NORMALIZE.default: _normalize,
+    torch.ops.aten.squeeze.dims: _squeeze,
+}
 
 
 def _device(threads: int) -> Any:

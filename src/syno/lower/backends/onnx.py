@@ -9,16 +9,29 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from syno.lower.backends.graphs import exported, fitted, on_arrays, own_warnings_only, written_out
+from syno.lower.backends.graphs import (
+    exported,
+    fitted,
+    on_arrays,
+    own_warnings_only,
+    refused,
+    written_out,
+)
 
 _ERRORS_ONLY = 3  # of ONNX Runtime's levels
 
 
 def compile_module(module: nn.Module, example_inputs: Sequence[Tensor]) -> Callable[..., Any]:
-    """Return `module` in a session of ONNX Runtime, with all of its optimizations."""
+    """Return `module` in a session of ONNX Runtime, with all of its optimizations.
+
+    Raises OperatorError for a network that has no graph, or an operation that ONNX has no word for.
+    """
     with own_warnings_only():
         program = written_out(exported(module, example_inputs))
-        model: Any = torch.onnx.export(program, dynamo=True, verbose=False)
+        try:
+            model: Any = torch.onnx.export(program, dynamo=True, verbose=False)
+        except torch.onnx.OnnxExporterError as error:
+            raise refused("ONNX", error) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.inter_op_num_threads = 1
