@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from syno.ir.errors import OperatorError, SynoError
 from syno.lower.backends import BACKENDS, Backend, backend_named
+from syno.nn.inference import for_inference
 from syno.nn.modes import evaluating
 
 _CALLS_SECONDS = 0.02
@@ -130,7 +131,7 @@ def compiler_named(name: str) -> Backend:
 
 def _ready(module: nn.Module, example_input: Tensor, row: Backend) -> Callable[[], Any]:
     """Return a call of `module`, compiled, warmed up and checked."""
-    run = row.load().compile_module(module, [example_input])
+    run = row.load().compile_module(for_inference(module), [example_input])
 
     def call() -> Any:
         return run(example_input)

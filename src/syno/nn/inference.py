@@ -58,8 +58,10 @@ def for_inference(model: nn.Module) -> nn.Module:
     """Return a copy of `model` in evaluation mode, its synthesized operators prepared.
 
     The copy computes what the model computes in evaluation mode. Compilers and timings take it; to
-    train on, keep the model.
+    train on, keep the model. A model without synthesized operators is returned as it is.
     """
+    if not any(isinstance(each, SynthesizedOperator) for each in model.modules()):
+        return model
     model = copy.deepcopy(model).eval()
     if isinstance(model, SynthesizedOperator):
         return PreparedOperator(model)
