@@ -134,13 +134,18 @@ def test_every_loop_nest_gets_a_schedule() -> None:
     assert all(each.attrs.get("tirx.is_scheduled") for each in nests)
 
 
-def test_the_best_tile_fills_vectors_and_registers() -> None:
+@pytest.mark.parametrize("accumulators", [24, 6])
+def test_the_best_tile_fills_vectors_and_registers(
+    accumulators: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from syno.lower.backends import tvm_schedules
     from syno.lower.backends.tvm_schedules import VECTOR, best_tiles
 
+    monkeypatch.setattr(tvm_schedules, "accumulators", lambda: accumulators)
     for rows, lanes in ((28, 128), (56, 64), (7, 512), (1, 1000), (14, 24)):
         tile = best_tiles(rows, lanes)[0]
         assert rows % tile.rows == 0 and lanes % tile.lanes == 0
-        assert tile.rows * -(-tile.lanes // VECTOR) <= 24
+        assert tile.rows * -(-tile.lanes // VECTOR) <= accumulators
     assert best_tiles(28, 128)[0].lanes % VECTOR == 0
 
 

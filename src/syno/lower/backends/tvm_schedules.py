@@ -2,21 +2,22 @@
 
 A sum becomes blocks of outputs held in registers: `rows` of the second last long dimension times
 `lanes` of the last, all products of one block done before the next. Steps without a sum run over
-their last dimension in vectors. `bench/tvm.py` measures what that gives.
+their last dimension in vectors. `bench/tvm_tuning.py` measures what that gives.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import tvm
 from tvm.s_tir import Schedule, ScheduleError
+from tvm.target import codegen
 
-VECTOR = 16  # float32 numbers in a vector of 512 bits; two of 256 bits where those are missing
+VECTOR = 16  # float32 numbers in a vector of 512 bits: two or four of those of other processors
 ORDERS = ("lanes first", "rows first")
-_REGISTERS = 24  # vectors that a block of outputs may take: 8 of 32 are left for operands
 _LONGEST = 64  # numbers of the last dimension in one block
 _DRAWN = 12  # tiles that a search draws from
 _SPATIAL, _SUMMED = 0, 2  # TVM's kinds of iterators
@@ -105,9 +106,19 @@ def best_tiles(rows: int, lanes: int) -> list[Tile]:
     tiles = [
         Tile(row, lane)
         for lane in vectors_of(lanes)
-        for row in divisors(rows, max(1, _REGISTERS // -(-lane // VECTOR)))
+        for row in divisors(rows, max(1, accumulators() // -(-lane // VECTOR)))
     ]
     return sorted(tiles, key=worth, reverse=True)
+
+
+@cache
+def accumulators() -> int:
+    """Return how many vectors of outputs this processor keeps in registers beside the operands.
+
+    With AVX-512 these are 24 of 32; 16 registers of 256 bits, or 32 of 128, are 8 of ours.
+    """
+    here = tvm.target.Target({"kind": "llvm", "mcpu": str(codegen.llvm_get_system_cpu())})
+    return 24 if codegen.llvm_cpu_has_features("avx512f", here) else 6
 
 
 def vectors_of(length: int) -> list[int]:
