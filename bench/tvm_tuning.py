@@ -1,6 +1,6 @@
 """What TVM's code takes, with and without tuning, beside torch and Inductor.
 
-Run: python bench/tvm_tuning.py --trials 200 --subjects convolution,paper-operator-2,resnet18 --rounds 15.
+Run: python bench/tvm_tuning.py --trials 200 --subjects convolution,resnet18 --rounds 15.
 Subjects are named operators at 128 channels, 28x28 places, each followed by batch normalization and
 ReLU as in a network, and "resnet18", the network on one image of 224x224. All are timed in turns on
 one thread; prints one JSON object of medians in milliseconds. `--trials 0` tunes nothing. Records
