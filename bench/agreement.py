@@ -27,7 +27,7 @@ from typing import Any
 from pebble import ProcessPool
 
 from syno.ir.parser import parse
-from syno.lower.backends import BACKENDS
+from syno.lower.backends import BACKENDS, lower
 from syno.space.space import SynthesisSpace
 from syno.space.specs import named_spec
 
@@ -80,9 +80,26 @@ def check(backend: str, questions: Sequence[Question]) -> list[dict[str, Any]]:
     from syno.testing.agreement import disagreements
 
     torch.set_num_threads(1)
-    known = [_answer(each) for each in questions]
+    failed = [each for question in questions for each in _unwritten(backend, question)]
+    texts = {each["text"] for each in failed}
+    known = [_answer(each) for each in questions if each[0] not in texts]
     gradient = BACKENDS[backend].gradient
-    return [asdict(each) for each in disagreements(backend, known, gradient=gradient)]
+    return failed + [asdict(each) for each in disagreements(backend, known, gradient=gradient)]
+
+
+def _unwritten(backend: str, question: Question) -> list[dict[str, Any]]:
+    """Return the failure of an operator that is not even written as source: no batch is halved."""
+    writer = backend if BACKENDS[backend].writes else "torch"
+    try:
+        lower(parse(question[0]), dict(question[1]), writer)
+    except Exception as error:  # noqa: BLE001 -- what is wrong with it is what is measured
+        return [_failure(backend, question, error)]
+    return []
+
+
+def _failure(backend: str, question: Question, error: Exception) -> dict[str, Any]:
+    told = f"{type(error).__name__}: {str(error)[:300]}"
+    return {"backend": backend, "part": told, "text": question[0], "sizes": dict(question[1])}
 
 
 def checked(pool: ProcessPool, backend: str, batch: Sequence[Question]) -> list[dict[str, Any]]:
@@ -95,9 +112,7 @@ def checked(pool: ProcessPool, backend: str, batch: Sequence[Question]) -> list[
         if len(batch) > 1:
             half = len(batch) // 2
             return [*checked(pool, backend, batch[:half]), *checked(pool, backend, batch[half:])]
-        text, sizes, _ = batch[0]
-        told = f"{type(error).__name__}: {str(error)[:300]}"
-        return [{"backend": backend, "part": told, "text": text, "sizes": dict(sizes)}]
+        return [_failure(backend, batch[0], error)]
     return found
 
 
@@ -116,6 +131,12 @@ class Progress:
         partial = self.path.with_suffix(".partial")
         partial.write_text(json.dumps(self.done), encoding="utf-8")
         partial.replace(self.path)
+
+    def forget_disagreements(self) -> None:
+        """Let the batches that disagreed be done again."""
+        for parts in self.done["batches"].values():
+            for number in [key for key, part in parts.items() if part["disagreements"]]:
+                del parts[number]
 
     def has(self, backend: str, batch: int) -> bool:
         """Whether a batch is done."""
@@ -150,6 +171,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=40, help="operators in one program")
     parser.add_argument("--backends", nargs="+", choices=sorted(BACKENDS), help="all, if not given")
     parser.add_argument("--first", type=int, help="stop after so many batches")
+    parser.add_argument("--again", action="store_true", help="redo batches that disagreed")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--progress", type=Path, default=Path("agreement.progress.json"))
     parser.add_argument("--output", type=Path, help="write the figures, with the machine, here")
@@ -157,6 +179,8 @@ def main() -> None:
     chosen = parser.parse_args()
     settings = {key: getattr(chosen, key) for key in ("operators", "batch", "seed")}
     progress = Progress(chosen.progress, settings)
+    if chosen.again:
+        progress.forget_disagreements()
     names = chosen.backends or [row.name for row in BACKENDS.values() if row.installed]
     context = multiprocessing.get_context("spawn")
     parts = batches(chosen.operators, chosen.batch, chosen.seed)[: chosen.first]
