@@ -56,6 +56,10 @@ CALLS = {
         "[N, C_in, H*s] -> [N, C_out, H]\ny[n,o,h] = sum[c:C_in,a:k] x[n,c,s*h+a-k//2]*w1[o,c,a]",
         ["F.conv1d(x, w1, padding=(1,), stride=(3,))"],
     ),
+    "strided, without a window": (
+        "[N, C_in, H*s] -> [N, C_out, H]\ny[n,o,h] = sum[c:C_in] x[n,c,s*h]*w1[o,c]",
+        ["F.conv1d(x, w1.reshape(12, 8, 1), stride=(3,))"],
+    ),
     "row then column": (
         "y[n,o,h,w] = sum[c:C_in,a:k,b:k,r:R] x[n,c,h+a-k//2,w+b-k//2]*w1[o,a,r]*w2[c,b,r]",
         [
@@ -91,11 +95,11 @@ CALLS = {
     ),
     "channel pool": (
         "[N, C*s, H, W] -> [N, C, H, W]\ny[n,c,h,w] = sum[a:s] x[n,c*s+a,h,w]",
-        ["x.reshape(n, 8, 3, 6, 9).sum((2,))"],
+        ["x[:, ::3] + x[:, 1::3] + x[:, 2::3]"],
     ),
     "block pool": (
         "[N, C, H, W] -> [N, C, H/s, W/s]\ny[n,c,h,w] = sum[a:s,b:s] x[n,c,h*s+a,w*s+b]",
-        ["F.avg_pool2d(x, (3, 3), (3, 3), divisor_override=1)"],
+        ["x[:, :, ::3] + x[:, :, 1::3] + x[:, :, 2::3]", "t[:, :, :, ::3] + t[:, :, :, 1::3]"],
     ),
     "window pool": (
         "[N, C, H, W] -> [N, C, H, W]\ny[n,c,h,w] = sum[a:k] x[n,c,h+a-k//2,w]",

@@ -187,10 +187,15 @@ _WINDOWS = ((1, 1), (3, 3), (3, 3), (1, 3), (3, 1), (5, 5), (1, 5), (7, 7), (1, 
 
 def _convolution(rng: Random) -> Value:
     while True:
-        groups = rng.choice((1, 1, 1, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512))
+        groups = rng.choice((1, 1, 1, 1, 2, 3, 4, 8, 16, 32, 64, 128, 256, 512))
         inside, outside = _channels(rng), _channels(rng)
-        rows, columns = rng.choice((7, 8, 14, 16, 28, 32, 56)), rng.choice((7, 8, 14, 16, 28, 56))
-        if rng.random() < 0.15:
+        if groups > 1 and rng.random() < 0.5:
+            inside = rng.choice((1, 1, 2, 4, 8, 16))
+            outside = inside * rng.choice((1, 1, 1, 2, 3, 4))
+        rows = columns = rng.choice((7, 8, 14, 16, 28, 32, 56))
+        if rng.random() < 0.2:
+            rows, columns = rng.choice((7, 14, 28, 56)), rng.choice((7, 14, 28, 56, 196, 784))
+        elif rng.random() < 0.15:
             rows, columns = 1, _between(rng, 7, 3200)
         window = rng.choice(_WINDOWS)
         window = (1, window[1]) if rows == 1 else window
@@ -200,8 +205,12 @@ def _convolution(rng: Random) -> Value:
         data = _data(1, groups * inside, rows, columns)
         if rng.random() < 0.2:
             data = values.permute(_data(1, columns, groups * inside, rows), (0, 2, 3, 1))
-        dilation = rng.choice((1,) * 12 + (2,))
-        slides = [Slide(size, *(2 * (dilation * (size - 1) // 2,)), 1, dilation) for size in window]
+        dilation, stride = rng.choice((1,) * 12 + (2,)), rng.choice((1,) * 8 + (2,))
+        reach = [dilation * (size - 1) // 2 for size in window]
+        slides = [
+            Slide(size, side, side, stride, dilation)
+            for size, side in zip(window, reach, strict=True)
+        ]
         kernel = _weight(groups * outside, inside, *window)
         return values.convolution(data, kernel, slides, groups)
 
@@ -276,6 +285,11 @@ def _sum(rng: Random) -> Value:
 def _add(rng: Random) -> Value:
     shape = list(_image(rng))
     axis, places = rng.choice((2, 3)), rng.choice((3, 5, 7))
+    if rng.random() < 0.3:
+        places = rng.choice((2, 2, 3))
+        shape[axis] *= places
+        whole = _data(*shape)
+        return values.add([values.cut(whole, axis, n, step=places) for n in range(places)])
     shape[axis] += places - 1
     whole = _data(*shape)
     stops = shape[axis] - places + 1
@@ -301,17 +315,11 @@ def _stack(rng: Random) -> Value:
     return values.diagonal(data, rng.choice((3, 4)), 2)
 
 
-def _pool(rng: Random) -> Value:
-    sizes = rng.choice(((2, 2), (1, 2), (2, 1), (3, 3)))
-    batch, channels, rows, columns = _image(rng, 2e5)
-    return values.pool(_data(batch, channels, rows * sizes[0], columns * sizes[1]), sizes)
-
-
 SAMPLERS: dict[str, tuple[int, Callable[[Random], Value]]] = {
-    "convolution": (2500, _convolution),
+    "convolution": (5000, _convolution),
     "matmul": (1200, _matmul),
     "linear": (600, _linear),
-    "einsum": (1200, _einsum),
+    "einsum": (1500, _einsum),
     "copy": (600, _copy),
     "sum": (500, _sum),
     "add": (300, _add),
@@ -319,6 +327,5 @@ SAMPLERS: dict[str, tuple[int, Callable[[Random], Value]]] = {
     "pad": (300, _pad),
     "roll": (300, _roll),
     "stack": (300, _stack),
-    "pool": (200, _pool),
 }
 """How many samples of each kind, and what makes one."""

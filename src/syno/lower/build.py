@@ -12,9 +12,17 @@ from math import prod
 
 from syno.ir.coord import Coord
 from syno.lower import values
-from syno.lower.layout import Axes, Tensor, gathered, rearrange, singles
+from syno.lower.layout import (
+    Axes,
+    Tensor,
+    by_kind,
+    gathered,
+    gathered_many,
+    rearrange,
+    singles,
+)
 from syno.lower.pieces import Factor, Labels, View
-from syno.lower.plan import Plan, Stage
+from syno.lower.plan import Plan, Stage, dynamic_batch
 from syno.lower.program import Extent, Program, Slide, Statement, Value
 from syno.lower.recognize import (
     Call,
@@ -30,6 +38,7 @@ from syno.lower.recognize import (
 )
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_LONGEST_POOL = 8
 _DENSE = 64  # groups up to which a kernel is filled with zeros
 
 Clock = Callable[[Value], float]
@@ -138,12 +147,12 @@ class _Writer:
             labels = None if stage.factor is None else stage.factor.labels
             found = windows_of(stage.views, self.parts, labels, summed)
         views = stage.views
-        if stage.factor is None and views and views[-1].op == "diagonal":
-            if stage.summed == views[-1].after[1:]:  # places are added as they are moved
-                for view in views[:-1]:
-                    self.view(view, {})
-                self.sheared_sum(views[-1])
-                return
+        last = views[-1] if views and stage.factor is None else None
+        if last is not None and last.op == "diagonal" and stage.summed == last.after[1:]:
+            for view in views[:-1]:
+                self.view(view, {})
+            self.sheared_sum(last)
+            return
         for view in views:
             self.view(view, found)
         if stage.factor is not None:
@@ -215,6 +224,7 @@ class _Writer:
         self.relabel(place, view.after[:1], values.diagonal(self.tensor.value, place, places))
 
     def sheared_sum(self, view: View) -> None:
+        """Add the places of a shear as they are moved."""
         label, window = view.before
         self.focus(window)
         place = self.focus(label)
@@ -288,11 +298,16 @@ class _Writer:
     def unfolded(self, weight: Tensor, summed: frozenset[Coord]) -> list[Callable[[], None]]:
         """Return the way that opens all windows and then multiplies, if it can."""
         windows = dict(self.windows)
-        if not windows or any(each.strided or each.dilated for each in windows.values()):
+        if not windows or any(
+            (each.strided and each.places) or each.dilated for each in windows.values()
+        ):
             return []
 
         def way() -> None:
             for label, window in windows.items():
+                if not window.places:
+                    self.skip(self.focus(label), window)
+                    continue
                 self.open(self.focus(label), window.view)
                 self.relabel(len(self.tensor.axes) - 1, window.places)
                 place = self.tensor.axes.index(window.view.after[:1])
@@ -303,6 +318,12 @@ class _Writer:
             self.choose(self.ways(call, roles, weight))
 
         return [way]
+
+    def skip(self, place: int, window: Window) -> None:
+        """Leave out what a stride steps over."""
+        step = self.length(window.label) // self.lengths(window.base)
+        value = values.cut(self.tensor.value, place, step=step)
+        self.relabel(place, window.base, value)
 
     def choose(self, ways: Sequence[Callable[[], None]]) -> None:
         """Go the way that is predicted to take the least time; without a clock the first."""
@@ -353,7 +374,7 @@ class _Writer:
 
         Labels of the weight alone go behind those of both: a later sum finds them side by side.
         """
-        parts = [run for axis in self.tensor.axes for run in _by_kind(axis, call.grouped)]
+        parts = [run for axis in self.tensor.axes for run in by_kind(axis, call.grouped)]
         last = [place for place, axis in enumerate(parts) if set(axis) <= set(call.grouped)]
         place = last[-1] + 1 if last else int(self.batch in self.tensor.labels)
         axes = (*parts[:place], *([call.added] if call.added else []), *parts[place:])
@@ -415,7 +436,7 @@ class _Writer:
         window = self.windows.get(axis[0]) if axis else None
         if window is None:
             return Slide()
-        whole = self.length(window.view.after[1])
+        whole = self.lengths(window.view.after[1:])
         size = self.lengths(window.places)
         step = self.length(window.label) // self.lengths(window.base)
         left, dilation = whole // 2, whole // size
@@ -453,44 +474,19 @@ class _Writer:
         self.flush()
 
     def blocks(self, summed: frozenset[Coord]) -> dict[Labels, Coord]:
-        """Return the last axes (..., r) of which r alone is summed: pools of stride |r|."""
-        axes = self.tensor.axes
-        if not 3 <= len(axes) <= 4 or any(set(axis) & summed for axis in axes[:-2]):
-            return {}
-        found = {axis: axis[-1] for axis in axes[-2:] if axis and axis[-1] in summed}
-        fits = all(len(axis) > 1 and not set(axis[:-1]) & summed for axis in found)
-        return found if fits else {}
+        """Return the axes (..., r) of which r alone is summed, if it is short: a pool."""
+        return {
+            axis: axis[-1]
+            for axis in self.tensor.axes
+            if len(axis) > 1
+            and set(axis) & summed == {axis[-1]}
+            and self.length(axis[-1]) <= _LONGEST_POOL
+        }
 
     def pool(self, blocks: dict[Labels, Coord]) -> None:
-        axes = self.tensor.axes
-        sizes = [self.length(blocks[axis]) if axis in blocks else 1 for axis in axes[-2:]]
-        after = tuple(axis[:-1] if axis in blocks else axis for axis in axes)
-        self.set(values.pool(self.tensor.value, sizes), after)
-
-
-def _by_kind(axis: Labels, chosen: Labels) -> list[Labels]:
-    """Cut an axis where labels among `chosen` meet others."""
-    runs: list[list[Coord]] = []
-    for label in axis:
-        if runs and (runs[-1][-1] in chosen) == (label in chosen):
-            runs[-1].append(label)
-        else:
-            runs.append([label])
-    return [tuple(run) for run in runs]
-
-
-def gathered_many(axes: Axes, labels: frozenset[Coord]) -> Axes:
-    """Return `axes` cut so that each of `labels` has an axis of its own."""
-    for label in [label for axis in axes for label in axis if label in labels]:
-        axes = gathered(axes, (label,))
-    return axes
-
-
-def dynamic_batch(plan: Plan) -> Coord | None:
-    """Return the leading dimension of x if it passes untouched as the leading one of y."""
-    op = plan.op
-    if not op.data or not op.outputs or op.data[0] is not op.outputs[0]:
-        return None
-    leaf = op.data[0]
-    elsewhere = (*op.data[1:], *(coord for index in op.weights for coord in index))
-    return None if any(leaf in coord.leaves() for coord in elsewhere) else leaf
+        axes, value = self.tensor.axes, self.tensor.value
+        for place, axis in enumerate(axes):
+            if axis in blocks:
+                size = self.length(blocks[axis])
+                value = values.add([values.cut(value, place, n, step=size) for n in range(size)])
+        self.set(value, tuple(axis[:-1] if axis in blocks else axis for axis in axes))

@@ -80,6 +80,24 @@ def gathered(axes: Axes, labels: Labels) -> Axes:
     return tuple(found)
 
 
+def gathered_many(axes: Axes, labels: frozenset[Coord]) -> Axes:
+    """Return `axes` cut so that each of `labels` has an axis of its own."""
+    for label in [label for axis in axes for label in axis if label in labels]:
+        axes = gathered(axes, (label,))
+    return axes
+
+
+def by_kind(axis: Labels, chosen: Labels) -> list[Labels]:
+    """Cut an axis where labels among `chosen` meet others."""
+    runs: list[list[Coord]] = []
+    for label in axis:
+        if runs and (runs[-1][-1] in chosen) == (label in chosen):
+            runs[-1].append(label)
+        else:
+            runs.append([label])
+    return [tuple(run) for run in runs]
+
+
 def singles(labels: Iterable[Coord]) -> Axes:
     """Return one axis for each label."""
     return tuple((label,) for label in labels)

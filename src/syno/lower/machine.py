@@ -50,7 +50,6 @@ _KINDS: Mapping[str, str] = {
     "convolution": "convolution",
     "linear": "linear",
     "matmul": "matmul",
-    "pool": "pool",
     "densify": "none",  # made of weights alone: prepared
 }
 
@@ -84,9 +83,8 @@ def sizes_of(value: Value) -> Terms:
         inner = prod(source.shape[max(value.options["axes"]) + 1 :])
         return (value.elements, source.elements // max(1, value.elements), inner, _disorder(source))
     if kind == "add":
-        return (value.elements, len(value.operands), value.shape[-1])
-    if kind == "pool":
-        return (value.elements, *value.options["sizes"][-2:])
+        last = value.operands[0].strides[-1] if value.shape else 1
+        return (value.elements, len(value.operands), max(1, value.shape[-1:][0]), 1 + last)
     if kind == "stack":
         return (value.elements, value.shape[-1], value.shape[value.options["places"]])
     last = source.strides[-1] if source.strides else 1
@@ -190,11 +188,9 @@ def terms_of(kind: str, sizes: Terms) -> Terms:
         elements = results * summed
         return _terms(elements, results, elements / min(inner, _VECTOR), elements * (turned - 1))
     if kind == "add":
-        elements, operands, run = sizes
-        return _terms(elements, elements * operands, elements / run)
-    if kind == "pool":
-        elements, tall, wide = sizes
-        return _terms(elements, elements * tall * wide)
+        elements, operands, run, last = sizes
+        slow = elements * operands * (last > 2)
+        return _terms(elements, elements * operands, elements / run, slow)
     if kind == "stack":
         elements, run, places = sizes
         return _terms(elements, elements / run, places * 1e3)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 
+from syno.ir.coord import Coord
 from syno.ir.operator import Operator
 from syno.ir.text import format_coord, leaf_names
 from syno.lower.pieces import Factor, Labels, View, factors_of
@@ -122,3 +123,13 @@ def _describe_view(view: View, before: str, after: str) -> str:
     if view.op == "merge":
         return f"join ({before}) into {after}"
     return f"{_VERBS[view.op]} {before} into ({after})"
+
+
+def dynamic_batch(plan: Plan) -> Coord | None:
+    """Return the leading dimension of x if it passes untouched as the leading one of y."""
+    op = plan.op
+    if not op.data or not op.outputs or op.data[0] is not op.outputs[0]:
+        return None
+    leaf = op.data[0]
+    elsewhere = (*op.data[1:], *(coord for index in op.weights for coord in index))
+    return None if any(leaf in coord.leaves() for coord in elsewhere) else leaf

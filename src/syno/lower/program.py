@@ -98,7 +98,6 @@ OPERATIONS: Mapping[str, str] = {
     "convolution": "one or two spatial axes, groups",
     "linear": "a matrix product with the rows of a matrix, over the last axis",
     "matmul": "a batched matrix product",
-    "pool": "sums of blocks over the last one or two axes",
     "densify": "the kernel of a grouped convolution as that of one without groups, zero elsewhere",
 }
 """Every operation that a program may hold; a backend has to know each, or say that it does not."""

@@ -19,7 +19,7 @@ MAX_WINDOWS = 2
 
 @dataclass
 class Window:
-    """A window left to a library call: `label` is the axis it slides over.
+    """A window, or a stride alone, left to a library call: `label` is the axis it slides over.
 
     `base` are the labels that remain, `places` those inside the window, after views on either.
     """
@@ -117,9 +117,11 @@ class _Scan:
         for number, window in self.windows.items():
             if touched & {*window.base, *window.places}:
                 self.spoiled.add(number)
-        if view.op == "unfold" and view.number not in self.excluded:
-            base, place = view.after
-            self.windows[view.number] = Window(view, view.before[0], (base,), (place,))
+        if view.op in ("unfold", "stride") and view.number not in self.excluded:
+            base, *place = view.after
+            strided = view.op == "stride"  # a window of one place, in steps
+            made = Window(view, view.before[0], (base,), tuple(place), strided)
+            self.windows[view.number] = made
 
     def _stride(self, view: View) -> bool:
         for window in self.windows.values():
@@ -169,6 +171,8 @@ def windows_of(
 
 def _fits(window: Window, weight: frozenset[Coord] | None, summed: frozenset[Coord]) -> bool:
     base, places = set(window.base), set(window.places)
+    if weight is None and not places:
+        return False
     if base & summed or not places <= summed:
         return False
     return weight is None or (places <= weight and not base & weight)

@@ -155,14 +155,6 @@ def matmul(left: Value, right: Value) -> Value:
     return _filled("matmul", (left, right), (*batch, left.shape[-2], right.shape[-1]))
 
 
-def pool(source: Value, sizes: Sequence[int]) -> Value:
-    """Return sums of blocks of `sizes` over the last axes."""
-    shape = list(source.shape)
-    for place, size in enumerate(sizes, start=len(shape) - len(sizes)):
-        shape[place] //= size
-    return _filled("pool", (source,), shape, sizes=tuple(sizes))
-
-
 def densify(kernel: Value, groups: int) -> Value:
     """Return the kernel of a grouped convolution as one for all channels, else zero."""
     shape = (kernel.shape[0], kernel.shape[1] * groups, *kernel.shape[2:])

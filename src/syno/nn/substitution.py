@@ -16,6 +16,7 @@ from syno.lower.plan import plan
 from syno.nn.initialization import constant_scale
 from syno.nn.modes import evaluating
 from syno.nn.module import SynthesizedOperator
+from syno.nn.pooling import AveragePool
 from syno.nn.sites import Site, find_sites
 
 
@@ -97,7 +98,7 @@ def replacement(
         return OnRows(made)
     if site.stride == 1:
         return made
-    return nn.Sequential(nn.AvgPool2d(site.stride, ceil_mode=True), made)
+    return nn.Sequential(AveragePool(site.stride), made)
 
 
 def sizes_at(op: Operator, site: Site, coefficients: Mapping[str, int]) -> dict[str, int]:

@@ -91,10 +91,6 @@ class TorchWords:
         del value
         return f"torch.matmul({left}, {right})"
 
-    def pool(self, value: Value, code: str) -> str:
-        size = _numbers(value.options["sizes"])
-        return f"F.avg_pool2d({code}, {size}, {size}, divisor_override=1)"
-
     def densify(self, value: Value, code: str) -> str:
         """Return a block-diagonal kernel: each group beside the zeros of the others."""
         groups = value.options["groups"]
