@@ -35,7 +35,10 @@ USAGE = {
     "unknown data": (("train", "--data", "nosuch"), "known are: cifar10, digits"),
     "unknown strategy": (("search", "--strategy", "luck"), "known are: beam, evolution, mcts"),
     "unknown spec": (("enumerate", "--spec", "nosuch"), "known are: conv1d, conv2d"),
-    "unknown backend": (("export", GOOD, *SIZES, "--backend", "tvm"), "choose one of: numpy"),
+    "unknown backend": (
+        ("export", GOOD, *SIZES, "--backend", "nosuch"),
+        "no backend 'nosuch'; choose one of: aotinductor",
+    ),
     "unknown backend to time": (
         ("bench", "--operator", "linear", "--backend", "torch,x"),
         "There is no backend 'x'; choose one of",
