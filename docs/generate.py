@@ -18,6 +18,7 @@ from syno.search.registry import STRATEGIES
 from syno.space.prunes import PRUNES
 from syno.space.specs import named_spec, spec_names
 from syno.zoo.named import NAMED
+from syno.zoo.shelf import found
 
 FORMS = Path(__file__).parent / "explanation" / "canonical-forms.md"
 CERTIFICATES = Path(__file__).parent / "results" / "certificates" / "certificates.json"
@@ -49,6 +50,10 @@ EXPLAINED = {
     "torch module compile whole networks. Source: `lower/backends/`.",
     "Named operators": "Known layers and published operators as formulas. Source: `zoo/named.py`; "
     "`syno show NAME` explains one, `syno.zoo.named.named(NAME)` returns it.",
+    "Found operators": "What searches found, best first for each model, with its record there: the "
+    "speed of the whole model, and validation accuracy after a short training against the original "
+    "trained the same way. Source: `zoo/found.json`, from the reports in `docs/results/`; a name "
+    "stands wherever a formula may, and `syno.zoo.shelf.found()` returns the rows.",
 }
 
 
@@ -123,6 +128,9 @@ def _named() -> str:
     parts = [f"## Named operators\n\n{EXPLAINED['Named operators']}\n"]
     for name, row in NAMED.items():
         parts.append(f"`{name}`: {row.summary}.\n\n```text\n{row.operator}\n```\n")
+    parts.append(f"## Found operators\n\n{EXPLAINED['Found operators']}\n")
+    for name, one in found().items():
+        parts.append(f"`{name}`: {one.summary}.\n\n```text\n{one.operator}\n```\n")
     return "\n".join(parts)
 
 

@@ -93,6 +93,8 @@ FITTING: Mapping[str, Fitting] = {
         ("H", "W"),
         untasted={"contraction-without-outer": "the filters of the channels drop none of them"},
     ),
+    "low-rank-convolution": Fitting({**_IMAGE, "R": 3}, {"k": 1, "R": 1}, ("H", "W")),
+    "shifted-pointwise": Fitting(_IMAGE, _PLANE),
     "average-pooling": Fitting(
         _IMAGE, {"s": 1}, untasted={"unweighted-sum": "a mean is a sum that no weight sees"}
     ),

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from syno.cli.app import BAD_INPUT, Json, Sizes, SmallSpec, app, emit, err, out
-from syno.ir.errors import SizeError, SynoError
+from syno.ir.errors import OperatorError, SizeError
 from syno.ir.operator import Operator
 from syno.run.progress import plain_progress
 
@@ -168,15 +168,18 @@ def resolve(text: str, sizes: Mapping[str, int]) -> tuple[str, dict[str, int]]:
 
     Raises SynoError, with all names, where `text` is a name that nothing has.
     """
-    from syno.zoo.named import NAMED, named
+    from syno.zoo.named import NAMED
+    from syno.zoo.shelf import found
 
-    if not _NAME.fullmatch(text.strip()):
+    name = text.strip()
+    if not _NAME.fullmatch(name):
         return text, dict(sizes)
-    row = NAMED.get(text.strip())
-    if row is None:
-        named(text.strip())  # raises, with the known names
-        raise SynoError(f"There is no operator called {text!r}.")
-    return row.text, {**row.sizes, **sizes}
+    if name in NAMED:
+        return NAMED[name].text, {**NAMED[name].sizes, **sizes}
+    if name in found():
+        return found()[name].text, {"k": 3, "s": 2, "g": 4, **sizes}
+    known = ", ".join(sorted([*NAMED, *found()]))
+    raise OperatorError(f"There is no operator called {name!r}; known are: {known}.")
 
 
 def parse_sizes(texts: list[str]) -> dict[str, int]:

@@ -78,6 +78,19 @@ NAMED: Mapping[str, NamedOperator] = {
             _IMAGE,
         ),
         NamedOperator(
+            "low-rank-convolution",
+            "y[n,o,h,w] = sum[c:C_in, a:k, b:k, r:R] "
+            "x[n, c, h+a-k//2, w+b-k//2] * w1[o,a,r] * w2[c,b,r]",
+            "a row of the window through R channels, then a column",
+            {**_IMAGE, "R": 3},
+        ),
+        NamedOperator(
+            "shifted-pointwise",
+            "y[n,o,h,w] = sum[c:C_in] x[n, c, (h + 1) % H, w] * w1[o,c]",
+            "a shift by one row, then a convolution without a window",
+            _IMAGE,
+        ),
+        NamedOperator(
             "average-pooling",
             "[N, C, H, W] -> [N, C, H/s, W/s]\n"
             "y[n,c,h,w] = sum[a:s, b:s] x[n, c, h*s + a, w*s + b]",
