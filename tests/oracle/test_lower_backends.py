@@ -142,6 +142,16 @@ def test_words_that_compilers_do_not_know_are_written_out(name: str) -> None:
     torch.testing.assert_close(dict(made), generated(x, w))
 
 
+@pytest.mark.parametrize("name", COMPILERS)
+def test_a_view_may_follow_what_is_written_out(name: str) -> None:
+    def turned(x: Tensor) -> Tensor:
+        return torch.roll(x.permute(0, 3, 1, 2), 1, 3).reshape(2, 12, 4)
+
+    x = torch.arange(96.0).reshape(2, 3, 4, 4)
+    made = BACKENDS[name].load().compile_module(Function(turned), [x])
+    torch.testing.assert_close(made(x), turned(x))
+
+
 class Undecided(nn.Module):
     """What it computes depends on data: it has no graph."""
 

@@ -117,7 +117,7 @@ def _roll(x: Tensor, shifts: Sequence[int], dims: Sequence[int] = ()) -> Any:
         length = x.shape[dim]
         cut = -shift % length if length else 0
         x = torch.cat([x.narrow(dim, cut, length - cut), x.narrow(dim, 0, cut)], dim)
-    return x
+    return x.contiguous()  # as tracing takes torch's own to come out: a view may follow
 
 
 def _average_pool(
