@@ -52,6 +52,8 @@ def calibrate(
             seconds = measure(value)
             found.setdefault(kind_of(value), []).append((sizes_of(value), seconds))
             fastest = min(fastest, seconds / max(1.0, _work(value)))
+            if value.op == "convolution" and torch.backends.mkldnn.is_available():
+                found.setdefault("packed", []).append((sizes_of(value), _packed_seconds(value)))
             done += 1
             if on_progress is not None and done % 50 == 0:
                 on_progress(done, total)
@@ -76,14 +78,33 @@ def measure(value: Value, seconds: float = _SECONDS) -> float:
     function = _function(value)
     operands = [_tensor(operand) for operand in value.operands]
     with torch.inference_mode():
-        function(*operands)
-        best, spent, calls = float("inf"), 0.0, 0
-        while calls < 4 or (spent < seconds and calls < 50):
-            start = time.perf_counter()
-            function(*operands)
-            once = time.perf_counter() - start
-            best, spent, calls = min(best, once), spent + once, calls + 1
+        return _least(lambda: function(*operands), seconds)
+
+
+def _least(call: Callable[[], object], seconds: float = _SECONDS) -> float:
+    call()
+    best, spent, calls = float("inf"), 0.0, 0
+    while calls < 4 or (spent < seconds and calls < 50):
+        start = time.perf_counter()
+        call()
+        once = time.perf_counter() - start
+        best, spent, calls = min(best, once), spent + once, calls + 1
     return best
+
+
+def _packed_seconds(value: Value) -> float:
+    """Return the least time of a convolution as compiled: weights packed, channels last."""
+    data, kernel = (_tensor(operand) for operand in value.operands)
+    slides, groups = value.options["slides"], value.options["groups"]
+    sides, steps, spread = (
+        [getattr(slide, name) for slide in slides] for name in ("left", "stride", "dilation")
+    )
+    data = data.contiguous(memory_format=torch.channels_last)
+    with torch.no_grad():
+        reorder: Any = torch._C._nn.mkldnn_reorder_conv2d_weight
+        packed = reorder(kernel.to_mkldnn(), sides, steps, spread, groups, list(data.shape))
+        run = torch.ops.mkldnn._convolution_pointwise
+        return _least(lambda: run(data, packed, None, sides, steps, spread, groups, "none", [], ""))
 
 
 def fit(kind: str, samples: Sequence[Sample]) -> Kernel:

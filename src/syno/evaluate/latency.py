@@ -131,7 +131,8 @@ def compiler_named(name: str) -> Backend:
 
 def _ready(module: nn.Module, example_input: Tensor, row: Backend) -> Callable[[], Any]:
     """Return a call of `module`, compiled, warmed up and checked."""
-    run = row.load().compile_module(for_inference(module), [example_input])
+    ready = for_inference(module, compiled=row.name != "torch")
+    run = row.load().compile_module(ready, [example_input])
 
     def call() -> Any:
         return run(example_input)

@@ -45,15 +45,18 @@ def choose(
     sizes: Mapping[str, int],
     *,
     inference: bool = True,
+    compiled: bool = False,
     machine: Machine | None = None,
 ) -> Choice:
     """Return the program of `op` that is predicted to be the fastest on `machine`.
 
-    For `inference` what weights alone decide costs nothing, for it is done once. Raises SizeError
+    For `inference` what weights alone decide costs nothing, for it is done once; `compiled` tells
+    that a compiler will take the program, not eager torch. Raises SizeError
     where a size is not a whole number, OperatorError where no order computes the operator.
     """
     needed = tuple(sorted((name, sizes[name]) for name in op.symbols if name in sizes))
-    return _choose(op, needed, inference, machine or this_machine())
+    machine = machine or this_machine()
+    return _choose(op, needed, inference, machine.compiled if compiled else machine)
 
 
 def programs(

@@ -19,9 +19,10 @@ class PreparedOperator(nn.Module):
     trained. The plan may be another one, for what weights alone decide costs nothing here.
     """
 
-    def __init__(self, trained: SynthesizedOperator) -> None:
+    def __init__(self, trained: SynthesizedOperator, *, compiled: bool = False) -> None:
         super().__init__()
         self.op, self.sizes, self.scale = trained.op, trained.sizes, trained.scale
+        self.compiled = compiled
         self._lower()
         weights = [parameter.detach() for parameter in trained.parameters()]
         with torch.no_grad():
@@ -42,7 +43,7 @@ class PreparedOperator(nn.Module):
         return str(self.op).replace("\n", "; ")
 
     def _lower(self) -> None:
-        lowered = lower(self.op, self.sizes, "torch", inference=True)
+        lowered = lower(self.op, self.sizes, "torch", inference=True, compiled=self.compiled)
         self._prepare, self._compute = lowered.prepare, lowered.compute or lowered.function
 
     def __getstate__(self) -> dict[str, Any]:
@@ -54,19 +55,20 @@ class PreparedOperator(nn.Module):
         self._lower()
 
 
-def for_inference(model: nn.Module) -> nn.Module:
+def for_inference(model: nn.Module, *, compiled: bool = False) -> nn.Module:
     """Return a copy of `model` in evaluation mode, its synthesized operators prepared.
 
     The copy computes what the model computes in evaluation mode. Compilers and timings take it; to
-    train on, keep the model. A model without synthesized operators is returned as it is.
+    train on, keep the model. `compiled` tells that a compiler will take the copy. A model without
+    synthesized operators is returned as it is.
     """
     if not any(isinstance(each, SynthesizedOperator) for each in model.modules()):
         return model
     model = copy.deepcopy(model).eval()
     if isinstance(model, SynthesizedOperator):
-        return PreparedOperator(model)
+        return PreparedOperator(model, compiled=compiled)
     for name, module in list(model.named_modules()):
         if isinstance(module, SynthesizedOperator):
             parent, _, last = name.rpartition(".")
-            setattr(model.get_submodule(parent), last, PreparedOperator(module))
+            setattr(model.get_submodule(parent), last, PreparedOperator(module, compiled=compiled))
     return model

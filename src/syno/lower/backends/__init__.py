@@ -193,35 +193,48 @@ def writers() -> tuple[str, ...]:
 
 
 def lower(
-    op: Operator, sizes: Mapping[str, int], backend: str = "torch", *, inference: bool = False
+    op: Operator,
+    sizes: Mapping[str, int],
+    backend: str = "torch",
+    *,
+    inference: bool = False,
+    compiled: bool = False,
 ) -> Lowered:
     """Return `op` under `sizes` as a program of `backend`, the fastest that is predicted.
 
     The function takes x of shape `op.input_shape(sizes)` and the weights w1, w2, ... in order; a
     leading dimension that passes untouched from x to y may have any length where the backend writes
-    source. A compiler compiles the source of the torch backend for just these shapes. `inference`
-    tells that what weights alone decide is done once, not at every call. Raises SizeError where a
-    size is not a whole number, OperatorError for a backend that is unknown or not installed.
+    source. A compiler compiles the source of the torch backend for just these shapes.
+
+    `inference` tells that what weights alone decide is done once, not at every call; `compiled`
+    that a compiler will take the source. Raises SizeError where a size is not a whole number,
+    OperatorError for a backend that is unknown or not installed.
     """
     row = backend_named(backend)
-    made = program_of(op, sizes, backend if row.writes else "torch", inference=inference)
+    writer, compiled = backend if row.writes else "torch", compiled or not row.writes
+    made = program_of(op, sizes, writer, inference=inference, compiled=compiled)
     if row.writes:
         text = write_source(made, backend)
         module = load_source(text, backend)
-        parts = (getattr(module, name, None) for name in ("prepare", "compute"))
-        return Lowered(made.plan, backend, text, module.forward, *parts)
+        prepare, compute = (getattr(module, name, None) for name in ("prepare", "compute"))
+        return Lowered(made.plan, backend, text, module.forward, prepare, compute)
     text = write_source(made, "torch")
     function = load_source(text, "torch").forward
-    compiled = BACKENDS["torch"].load().compiled_by(row.load(), made.plan, function)
-    return Lowered(made.plan, backend, text, compiled)
+    made_fast = BACKENDS["torch"].load().compiled_by(row.load(), made.plan, function)
+    return Lowered(made.plan, backend, text, made_fast)
 
 
 def program_of(
-    op: Operator, sizes: Mapping[str, int], backend: str, *, inference: bool = False
+    op: Operator,
+    sizes: Mapping[str, int],
+    backend: str,
+    *,
+    inference: bool = False,
+    compiled: bool = False,
 ) -> Program:
     """Return the program of `op` that `backend` is to write; errors as `lower`."""
     if backend_named(backend).calls:
-        return choose(op, sizes, inference=inference).program
+        return choose(op, sizes, inference=inference, compiled=compiled).program
     return build(plan(op, sizes), None, calls=False)
 
 
