@@ -32,6 +32,7 @@ from syno.lower.recognize import (
     Roles,
     Scale,
     Window,
+    as_convolution,
     recognize,
     roles_of,
     windows_of,
@@ -141,24 +142,28 @@ class _Writer:
             self.product(stage)
             return
         self.windows, self.virtual = {}, set()
-        summed = frozenset(atom for label in stage.summed for atom in self.atoms(label))
         found: dict[int, Window] = {}
         if self.calls and (stage.factor is not None or stage.summed):
             labels = None if stage.factor is None else stage.factor.labels
-            found = windows_of(stage.views, self.parts, labels, summed)
-        views = stage.views
-        last = views[-1] if views and stage.factor is None else None
+            found = windows_of(stage.views, self.parts, labels, self.pieces(stage.summed))
+        last = stage.views[-1] if stage.views and stage.factor is None else None
         if last is not None and last.op == "diagonal" and stage.summed == last.after[1:]:
-            for view in views[:-1]:
+            for view in stage.views[:-1]:
                 self.view(view, {})
             self.sheared_sum(last)
             return
-        for view in views:
+        for view in stage.views:
             self.view(view, found)
+        summed = frozenset(atom for label in stage.summed for atom in self.atoms(label))
         if stage.factor is not None:
             self.contract(stage.factor, summed)
         elif summed:
             self.sum(summed)
+
+    def pieces(self, labels: Labels) -> frozenset[Coord]:
+        """Return labels, as a whole and in all parts that views cut them into."""
+        parts = (self.pieces(self.joins.get(label, ())) for label in labels)
+        return frozenset(labels).union(*parts)
 
     def view(self, view: View, found: dict[int, Window]) -> None:
         if view.op != "merge" and view.before and self.virtual.issuperset(view.before):
@@ -286,6 +291,9 @@ class _Writer:
         if isinstance(call, Product):
             if self.lengths(call.grouped) <= _DENSE:
                 ways.append(lambda: self.dense_product(call, weight))
+            as_call = as_convolution(self.tensor.labels, {}, roles)
+            if as_call is not None:
+                ways.append(lambda: self.convolution(as_call, weight))
         elif isinstance(call, Convolution):
             if 1 < self.lengths(call.grouped) <= _DENSE:
                 ways.append(lambda: self.convolution(call, weight, dense=True))

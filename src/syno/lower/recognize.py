@@ -200,16 +200,17 @@ def recognize(tensor: Labels, windows: Mapping[Coord, Window], roles: Roles) -> 
         return Scale(roles.grouped, roles.added)
     if not windows and not roles.grouped and tensor[-len(roles.contracted) :] == roles.contracted:
         return Linear(roles.kept, roles.contracted, roles.added)
-    made = _convolution(tensor, windows, roles)
+    made = as_convolution(tensor, windows, roles)
     if made is None or windows or not roles.grouped:
         return made
     columns = tuple(label for axis in made.spatial for label in axis)
     return Product(made.batch, made.grouped, made.contracted, made.added, columns)
 
 
-def _convolution(
+def as_convolution(
     tensor: Labels, windows: Mapping[Coord, Window], roles: Roles
 ) -> Convolution | None:
+    """Return the convolution that computes a contraction, or None where no axis is spatial."""
     channels = {*roles.grouped, *roles.contracted}
     first = next(place for place, label in enumerate(tensor) if label in channels | set(windows))
     batch = list(tensor[:first])
