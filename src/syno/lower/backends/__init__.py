@@ -95,6 +95,23 @@ BACKENDS: Mapping[str, Backend] = {
             limits=("no gradient: NumPy does not differentiate",),
         ),
         Backend(
+            "triton",
+            f"{_HERE}.triton",
+            "Triton: a kernel of its own for each stage that is no library call, torch around them",
+            writes=True,
+            calls=False,  # it sets its calls itself: the model of times knows processors alone
+            packages=("torch", "triton"),
+            extra="compilers",
+            gradient=True,
+            limits=(
+                "needs a CUDA device, or a slow interpreter: TRITON_INTERPRET=1 before its import",
+                "gradients are those of the same program in torch's words: no kernels, first order",
+                "blocks are not tuned, kernels use no matrix units: large products are calls",
+                "sums of half precision are kept in single precision, all others in that of x",
+                "tensors below 2^31 elements, all of one type, on the current device",
+            ),
+        ),
+        Backend(
             "inductor",
             f"{_HERE}.inductor",
             "TorchInductor: torch's own compiler, on the graph of torch.export; parameters of a "
