@@ -70,27 +70,29 @@ def separable(*sites: str) -> Use:
     return Use("separable-convolution", {"k": 3}, sites)
 
 
+EARLY = ("layer1.*.conv?", "layer2.*.conv?")
+
 ROWS: dict[str, tuple[str, tuple[Use, ...]]] = {
     "resnet18": (
         "resnet18",
         (
-            separable("layer1.*.conv?", "layer2.*.conv?"),
-            grouped(2, "layer3.*.conv?", "layer4.*.conv?"),
+            separable(*EARLY, "layer3.1.conv?"),
+            grouped(2, "layer3.0.conv?", "layer4.*.conv?", "!layer4.0.conv1"),
         ),
     ),
     "resnet34": (
         "resnet34",
         (
-            separable("layer1.*.conv?", "layer2.*.conv?", "!layer1.0.conv1"),
-            grouped(2, "layer3.*.conv?", "layer4.*.conv?", "!layer3.5.conv2"),
+            separable(*EARLY, *(f"layer3.{block}.conv?" for block in range(1, 6))),
+            grouped(2, "layer3.0.conv?", "layer4.1.conv?", "layer4.2.conv1"),
         ),
     ),
     "densenet121": (
         "densenet121",
         (
-            separable("conv3x3"),
-            points(4, "features.denseblock[12].*.conv1", "features.transition[12].conv"),
-            points(2, "features.denseblock3.*.conv1"),
+            separable("conv3x3", "!features.denseblock4.*"),
+            points(8, "features.denseblock[12].*.conv1", "features.transition[12].conv"),
+            points(4, "features.denseblock3.*.conv1", "features.transition3.conv"),
         ),
     ),
     "resnext29-2x64d": (
@@ -101,7 +103,7 @@ ROWS: dict[str, tuple[str, tuple[Use, ...]]] = {
         "efficientnetv2-s",
         (
             separable("conv3x3", "!features.0.*"),
-            points(4, "features.[2345].*", "!*.fc?", "!conv3x3", "!grouped"),
+            points(8, "features.[2345].*", "!*.fc?", "!conv3x3", "!grouped"),
             points(2, "features.[67].*", "!*.fc?", "!grouped"),
         ),
     ),
