@@ -6,15 +6,20 @@ is tested where all backends are: `test_lower_backends.py` and `test_lower_refer
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import subprocess
 import sys
+from dataclasses import replace
+from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 import syno
@@ -23,16 +28,21 @@ from syno.ir.semantics import reference
 from syno.lower import values
 from syno.lower.backends import load_source, lower, program_of, write_source
 from syno.lower.backends.triton import is_call, written
-from syno.lower.backends.triton_index import Index, Part, Var, iterator
+from syno.lower.backends.triton_index import BATCH, Index, Part, Var, iterator
+from syno.lower.backends.triton_kernels import Kernel, kernel
+from syno.lower.backends.triton_nests import Lengths, Nest
+from syno.lower.plan import dynamic_batch, plan
 from syno.space.space import SynthesisSpace
 from syno.space.specs import named_spec
 from syno.testing.golden import Golden
 from syno.zoo.named import NAMED, named
 
 Sizes = dict[str, int]
+Integers = NDArray[np.int64]
 
 SIZES = {"N": 2, "C_in": 8, "C_out": 8, "C": 4, "H": 4, "W": 6, "k": 3, "g": 2, "G": 4, "R": 2}
 PRODUCT = "y[n,o,h,w] = sum[c:C_in/g] x[n, (o // (C_out/g))*(C_in/g) + c, h, w] * w1[o,c]"
+WINDOW = "[N, C, H] -> [N, C, H]\ny[n,c,h] = sum[a:k] x[n,c,h + a - k//2] * w1[c,a]"
 CHAIN = "[N, C, H] -> [N, C, H]\ny[n,c,h] = sum[a:k] x[n,c,(h + a - k//2 + 1) % H] * w1[c,a]"
 
 
@@ -75,14 +85,8 @@ def test_groups_of_many_channels_are_left_to_the_library() -> None:
 
 
 def test_a_program_chosen_for_another_backend_can_be_written_as_well() -> None:
-    rng, spec = random.Random(0), named_spec("conv2d")
-    space, sizes = SynthesisSpace(spec), dict(spec.bindings[0])
     seen: set[str] = set()
-    for _ in range(12):
-        passed = space.roll_out(space.root(), rng)
-        op = space.result(passed[-1]) if passed else None
-        if op is None:
-            continue
+    for op, sizes in drawn_operators(12):
         program = program_of(op, sizes, "torch")
         seen |= {value.op for value in program.values()}
         tensors = drawn(op, sizes)
@@ -201,6 +205,102 @@ def test_quotients_of_what_is_joined_disappear() -> None:
     assert place // 2 == iterator(i) * 2 + Index(((Part("//", iterator(j), 2), 1),))
 
 
+# ---------------------------------------------------------------------- what a device would compute
+
+
+def nests_of(monkeypatch: pytest.MonkeyPatch, op: Operator, sizes: Sizes) -> list[Nest]:
+    """Return the loop nests of all kernels of an operator."""
+    found: list[Nest] = []
+
+    def kept(nest: Nest, *others: Any) -> Kernel:
+        found.append(nest)
+        return kernel(nest, *others)
+
+    monkeypatch.setattr("syno.lower.backends.triton.kernel", kept)
+    source_of(op, sizes)
+    return found
+
+
+def truncated(index: Index, values: dict[Var, Integers]) -> tuple[Any, Any]:
+    """Return an index as C computes it, and where a quotient was of a number below zero."""
+    total, below = np.asarray(index.start), np.asarray(False)
+    for atom, factor in index.terms:
+        if isinstance(atom, Var):
+            value = values[atom]
+        else:
+            inner, under = truncated(atom.of, values)
+            below = below | under | (inner < 0)
+            value = (
+                np.fix(inner / atom.by).astype(int) if atom.op == "//" else np.fmod(inner, atom.by)
+            )
+        total = total + factor * value
+    return total, below
+
+
+def places(nest: Nest) -> dict[Var, Integers]:
+    """Return all values of all iterators; of the batch the first and the last alone."""
+    variables = (*nest.outputs, *nest.loops)
+    ranges = [
+        np.arange(var.length) if var.length % BATCH else np.asarray([0, var.length - 1])
+        for var in variables
+    ]
+    return dict(zip(variables, np.meshgrid(*ranges, indexing="ij", sparse=True), strict=True))
+
+
+def faults(nest: Nest, batch: bool) -> int:
+    """Count reads outside of memory, and those at an index that C and Python take for different."""
+    found, at, lengths = 0, places(nest), Lengths(dynamic=batch)
+    for load in nest.loads:
+        inside = np.asarray(True)
+        for each in load.conditions:
+            place, _ = truncated(each.index, at)
+            other = None if each.same is None else truncated(each.same, at)[0]
+            inside = inside & (
+                (place >= 0) & (place < each.length) if other is None else place == other
+            )
+        place, below = truncated(load.place, at)
+        outside = (place < 0) | (place >= prod(lengths.of(load.value)))
+        found += int(np.sum(inside & (below | outside)))
+    return found
+
+
+def drawn_operators(count: int) -> list[tuple[Operator, Sizes]]:
+    """Return operators that the space gives, small ones."""
+    rng, found = random.Random(3), []
+    specs = [named_spec(name) for name in ("conv2d", "conv1d")]
+    spaces = [SynthesisSpace(spec) for spec in specs]
+    while len(found) < count:
+        number = rng.randrange(len(specs))
+        passed = spaces[number].roll_out(spaces[number].root(), rng)
+        op = spaces[number].result(passed[-1]) if passed else None
+        if op is not None:
+            found.append((op, dict(specs[number].bindings[0])))
+    return found
+
+
+def test_what_is_read_lies_in_memory_and_below_zero_nothing_is_divided(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = [(syno.parse(text), SIZES) for text in (PRODUCT, CHAIN)]
+    checked = 0
+    for op, sizes in [*known, *drawn_operators(40)]:
+        batch = dynamic_batch(plan(op, sizes)) is not None
+        for nest in nests_of(monkeypatch, op, sizes):
+            assert faults(nest, batch) == 0, (str(op), sizes)
+            checked += 1
+    assert checked > 20
+
+
+def test_a_read_outside_of_memory_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    (nest,) = nests_of(monkeypatch, syno.parse(CHAIN), SIZES)
+    moved = replace(nest.loads[0], place=nest.loads[0].place + 1)
+    assert faults(replace(nest, loads=(moved,)), batch=True) > 0
+    (window,) = nests_of(monkeypatch, syno.parse(WINDOW), SIZES)
+    unmasked = tuple(replace(load, conditions=()) for load in window.loads)
+    assert faults(window, batch=True) == 0
+    assert faults(replace(window, loads=unmasked), batch=True) > 0
+
+
 # ------------------------------------------------------------------------------ source and compiler
 
 
@@ -211,29 +311,35 @@ def test_the_source_of_an_operator_as_a_file_to_review(request: pytest.FixtureRe
     golden.check("triton_paper_operator_2.txt", source_of(row.operator, dict(row.sizes)))
 
 
+DRAWN = 12
 COMPILE = """
+import json, sys
 import triton, triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from syno.lower.backends import load_source, program_of, write_source
+from syno.ir.parser import parse
 from syno.zoo.named import NAMED
 
 types = {"n": "i32", "TOTAL": "constexpr"}
-for name, row in NAMED.items():
-    source = write_source(program_of(row.operator, row.sizes, "triton"), "triton")
+known = [(row.operator, row.sizes) for row in NAMED.values()]
+known += [(parse(text), sizes) for text, sizes in json.load(sys.stdin)]
+for op, sizes in known:
+    source = write_source(program_of(op, sizes, "triton"), "triton")
     for kernel in vars(load_source(source, "triton")).values():
         if isinstance(kernel, triton.JITFunction):
             signature = {each: types.get(each, "*fp32") for each in kernel.arg_names}
             source = ASTSource(kernel, signature, {"TOTAL": tl.float32})
             made = triton.compile(source, target=GPUTarget("cuda", 90, 32))
-            print(name, made.asm["ptx"].count(".entry"), len(made.asm["cubin"]) > 0)
+            print(made.asm["ptx"].count(".entry"), len(made.asm["cubin"]) > 0)
 """
 
 
-def test_kernels_of_named_operators_compile_for_a_cuda_device(tmp_path: Path) -> None:
+def test_kernels_compile_for_a_cuda_device(tmp_path: Path) -> None:
     environment = os.environ | {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
     made = subprocess.run(
         [sys.executable, "-c", COMPILE],
+        input=json.dumps([(str(op), sizes) for op, sizes in drawn_operators(DRAWN)]),
         env=environment,
         capture_output=True,
         text=True,
@@ -242,5 +348,5 @@ def test_kernels_of_named_operators_compile_for_a_cuda_device(tmp_path: Path) ->
     )
     assert made.returncode == 0, made.stderr[-2000:]
     lines = made.stdout.splitlines()
-    assert len(lines) >= 7
-    assert {tuple(line.split()[1:]) for line in lines} == {("1", "True")}
+    assert len(lines) > 7 + DRAWN // 2
+    assert set(lines) == {"1 True"}
