@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import triton
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -122,6 +123,15 @@ def test_sums_of_half_precision_are_kept_in_single() -> None:
     for each in x[0]:
         one_by_one += each
     assert y.item() != one_by_one.item()
+
+
+def test_without_a_device_the_error_names_the_interpreter() -> None:
+    op = syno.parse(PRODUCT)
+    function, tensors = lower(op, SIZES, "triton").function, drawn(op, SIZES)
+    with triton.knobs.runtime.scope():
+        triton.knobs.runtime.interpret = False
+        with pytest.raises(RuntimeError, match=r"x is on cpu.*TRITON_INTERPRET=1"):
+            function(*tensors)
 
 
 def test_gradients_are_those_that_are_asked_for() -> None:

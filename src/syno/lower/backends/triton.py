@@ -33,6 +33,11 @@ from torch.autograd.function import once_differentiable
 
 def total_of(x):
     \"\"\"The type of sums: single precision for half, that of x otherwise.\"\"\"
+    if not (x.is_cuda or triton.knobs.runtime.interpret):
+        raise RuntimeError(
+            f"These kernels run on a CUDA device, and x is on {x.device}. To try them slowly on "
+            "the CPU, set TRITON_INTERPRET=1 before Python starts."
+        )
     return tl.float64 if x.dtype is torch.float64 else tl.float32"""
 
 GRADIENT = """\
