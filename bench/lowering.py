@@ -229,7 +229,9 @@ def row_of(
     if case.hand is not None and name != "convolution":
         modules.append(case.hand(site))
     compiled = [
-        compile_module(for_inference(each.requires_grad_(False).eval()), [example])
+        compile_module(
+            for_inference(each.requires_grad_(False).eval(), compiled=backend != "torch"), [example]
+        )
         for each in modules
     ]
     times = in_turns([lambda run=run: run(example) for run in compiled], options.rounds)

@@ -136,7 +136,7 @@ def show(
 def export(
     formula: Formula,
     size: Sizes = None,
-    backend: Annotated[str, typer.Option(help="torch or numpy.")] = "torch",
+    backend: Annotated[str, typer.Option(help="torch, numpy or triton.")] = "torch",
     output: Annotated[
         Path | None, typer.Option("--out", help="Write to this file.", show_default="the terminal")
     ] = None,

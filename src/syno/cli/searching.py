@@ -53,13 +53,13 @@ def search(
         int,
         typer.Option(
             help="The best so many are trained again with fresh seeds, beside the original, and "
-            "timed under torch.compile; 0 for none."
+            "timed as compiled by Inductor; 0 for none."
         ),
     ] = SearchSettings.finalists,
     mode: Annotated[
         str | None,
         typer.Option(
-            help="Time candidates under eager or compile (torch.compile).",
+            help="Time candidates under eager or compile (Inductor, parameters frozen).",
             show_default="compile; eager for convnet",
         ),
     ] = SearchSettings.mode,
