@@ -98,7 +98,7 @@ def test_a_size_that_does_not_divide_is_an_error() -> None:
 
 def test_an_unknown_backend_is_an_error_that_names_the_known() -> None:
     op = syno.parse("[T, C_in] -> [T, C_out]\ny[t,o] = sum[c:C_in] x[t,c]*w1[o,c]")
-    with pytest.raises(OperatorError, match="numpy, .*torch"):
+    with pytest.raises(OperatorError, match=r"numpy, .*torch"):
         lower(op, SIZES, "fortran")
 
 

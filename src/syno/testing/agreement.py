@@ -25,8 +25,8 @@ from syno.lower.backends import backend_named, lower
 
 Floats = NDArray[np.float64]
 
-# Differences relative to the largest number of a tensor. What a wrong operator computes is off by as
-# much as the number itself.
+# Differences relative to the largest number of a tensor. What a wrong operator computes is off by
+# as much as the number itself.
 SINGLE = 5e-5
 DOUBLE = 1e-10
 
