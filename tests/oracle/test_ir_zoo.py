@@ -30,6 +30,12 @@ TORCH: dict[str, Callable[..., Tensor]] = {
     "separable-convolution": lambda x, w1, w2: F.conv2d(
         F.conv2d(x, w2[:, None], padding=1, groups=8), w1[:, :, None, None]
     ),
+    "low-rank-convolution": lambda x, w1, w2: F.conv2d(
+        F.conv2d(x, w2.permute(2, 0, 1)[:, :, None], padding=(0, 1)),
+        w1.permute(0, 2, 1)[..., None],
+        padding=(1, 0),
+    ),
+    "shifted-pointwise": lambda x, w1: F.conv2d(torch.roll(x, -1, 2), w1[:, :, None, None]),
     "average-pooling": lambda x: F.avg_pool2d(x, 2) * 4,
     "pixel-shuffle": lambda x: F.pixel_shuffle(x, 2),
     "shifted-convolution-1d": lambda x, w1: F.conv1d(torch.roll(x, -1, 1)[None], w1, padding=1)[0],
