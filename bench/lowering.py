@@ -29,6 +29,7 @@ from torch.nn import functional
 from syno.evaluate.latency import compiler_named, machine
 from syno.ir.errors import SizeError
 from syno.ir.parser import parse
+from syno.lower.machine import Target
 from syno.lower.plan import plan
 from syno.nn import substitute
 from syno.nn.inference import for_inference
@@ -230,7 +231,11 @@ def row_of(
         modules.append(case.hand(site))
     compiled = [
         compile_module(
-            for_inference(each.requires_grad_(False).eval(), compiled=backend != "torch"), [example]
+            for_inference(
+                each.requires_grad_(False).eval(),
+                Target(compiled=backend != "torch", threads=options.threads),
+            ),
+            [example],
         )
         for each in modules
     ]

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from syno.ir.errors import OperatorError, SynoError
 from syno.lower.backends import BACKENDS, Backend, backend_named
+from syno.lower.machine import Target
 from syno.nn.inference import for_inference
 from syno.nn.modes import evaluating
 
@@ -131,8 +132,8 @@ def compiler_named(name: str) -> Backend:
 
 def _ready(module: nn.Module, example_input: Tensor, row: Backend) -> Callable[[], Any]:
     """Return a call of `module`, compiled, warmed up and checked."""
-    ready = for_inference(module, compiled=row.name != "torch")
-    run = row.load().compile_module(ready, [example_input])
+    target = Target(compiled=row.name != "torch", threads=torch.get_num_threads())
+    run = row.load().compile_module(for_inference(module, target), [example_input])
 
     def call() -> Any:
         return run(example_input)

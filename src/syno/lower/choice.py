@@ -19,7 +19,7 @@ from syno.ir.coord import Coord
 from syno.ir.errors import OperatorError
 from syno.ir.operator import Operator
 from syno.lower.build import build
-from syno.lower.machine import Machine, this_machine
+from syno.lower.machine import EAGER, Machine, Target
 from syno.lower.pieces import Factor, Labels, View, factors_of
 from syno.lower.plan import Plan, Stage
 from syno.lower.planner import Move, Planner, State
@@ -45,18 +45,15 @@ def choose(
     sizes: Mapping[str, int],
     *,
     inference: bool = True,
-    compiled: bool = False,
-    machine: Machine | None = None,
+    target: Target = EAGER,
 ) -> Choice:
-    """Return the program of `op` that is predicted to be the fastest on `machine`.
+    """Return the program of `op` that is predicted to be the fastest on `target`.
 
-    For `inference` what weights alone decide costs nothing, for it is done once; `compiled` tells
-    that a compiler will take the program, not eager torch. Raises SizeError
+    For `inference` what weights alone decide costs nothing, for it is done once. Raises SizeError
     where a size is not a whole number, OperatorError where no order computes the operator.
     """
     needed = tuple(sorted((name, sizes[name]) for name in op.symbols if name in sizes))
-    machine = machine or this_machine()
-    return _choose(op, needed, inference, machine.compiled if compiled else machine)
+    return _choose(op, needed, inference, target.machine)
 
 
 def programs(

@@ -22,6 +22,7 @@ from syno.lower.program import Program, Value
 
 _VECTOR = 16
 _REMEMBERED = 50_000
+_MOST_SHIPPED = 2  # threads
 _LEAST = 0.01  # microseconds
 
 _FUSED = ("copy", "pad", "roll", "add", "multiply", "stack", "sum")
@@ -357,11 +358,30 @@ def calibrated_file(threads: int = 1) -> Path:
     return user_cache_path("syno") / f"machine-{threads}.npz"
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def this_machine(threads: int = 1) -> Machine:
-    """Return this machine as calibrated, else the one that comes with Syno."""
+    """Return this machine as calibrated for so many threads, else one that comes with Syno."""
     path = calibrated_file(threads)
     if path.exists():
         return load(path)
-    with as_file(files("syno.lower").joinpath("machine.npz")) as shipped:
+    name = f"machine-{min(threads, _MOST_SHIPPED)}.npz"
+    with as_file(files("syno.lower").joinpath(name)) as shipped:
         return load(shipped)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a program will run on: eager torch or a compiler, with so many threads."""
+
+    compiled: bool = False
+    threads: int = 1
+
+    @property
+    def machine(self) -> Machine:
+        """The times that decide between plans."""
+        found = this_machine(self.threads)
+        return found.compiled if self.compiled else found
+
+
+EAGER = Target()
+"""Eager torch on one thread."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from syno.lower.backends import lower
+from syno.lower.machine import Target
 from syno.nn.module import SynthesizedOperator
 
 
@@ -19,10 +20,10 @@ class PreparedOperator(nn.Module):
     trained. The plan may be another one, for what weights alone decide costs nothing here.
     """
 
-    def __init__(self, trained: SynthesizedOperator, *, compiled: bool = False) -> None:
+    def __init__(self, trained: SynthesizedOperator, target: Target) -> None:
         super().__init__()
         self.op, self.sizes, self.scale = trained.op, trained.sizes, trained.scale
-        self.compiled = compiled
+        self.target = target
         self._lower()
         weights = [parameter.detach() for parameter in trained.parameters()]
         with torch.no_grad():
@@ -43,7 +44,7 @@ class PreparedOperator(nn.Module):
         return str(self.op).replace("\n", "; ")
 
     def _lower(self) -> None:
-        lowered = lower(self.op, self.sizes, "torch", inference=True, compiled=self.compiled)
+        lowered = lower(self.op, self.sizes, "torch", inference=True, target=self.target)
         self._prepare, self._compute = lowered.prepare, lowered.compute or lowered.function
 
     def __getstate__(self) -> dict[str, Any]:
@@ -55,20 +56,22 @@ class PreparedOperator(nn.Module):
         self._lower()
 
 
-def for_inference(model: nn.Module, *, compiled: bool = False) -> nn.Module:
+def for_inference(model: nn.Module, target: Target | None = None) -> nn.Module:
     """Return a copy of `model` in evaluation mode, its synthesized operators prepared.
 
     The copy computes what the model computes in evaluation mode. Compilers and timings take it; to
-    train on, keep the model. `compiled` tells that a compiler will take the copy. A model without
+    train on, keep the model. `target` is what the copy will run on: eager torch with
+    as many threads as now, if it is not given. A model without
     synthesized operators is returned as it is.
     """
     if not any(isinstance(each, SynthesizedOperator) for each in model.modules()):
         return model
+    target = target or Target(threads=torch.get_num_threads())
     model = copy.deepcopy(model).eval()
     if isinstance(model, SynthesizedOperator):
-        return PreparedOperator(model, compiled=compiled)
+        return PreparedOperator(model, target)
     for name, module in list(model.named_modules()):
         if isinstance(module, SynthesizedOperator):
             parent, _, last = name.rpartition(".")
-            setattr(model.get_submodule(parent), last, PreparedOperator(module, compiled=compiled))
+            setattr(model.get_submodule(parent), last, PreparedOperator(module, target))
     return model

@@ -12,7 +12,7 @@ import hashlib
 import linecache
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
@@ -22,6 +22,7 @@ from syno.ir.errors import OperatorError
 from syno.ir.operator import Operator
 from syno.lower.build import build
 from syno.lower.choice import choose
+from syno.lower.machine import EAGER, Target
 from syno.lower.plan import Plan, plan
 from syno.lower.program import Program
 
@@ -215,7 +216,7 @@ def lower(
     backend: str = "torch",
     *,
     inference: bool = False,
-    compiled: bool = False,
+    target: Target = EAGER,
 ) -> Lowered:
     """Return `op` under `sizes` as a program of `backend`, the fastest that is predicted.
 
@@ -223,13 +224,15 @@ def lower(
     leading dimension that passes untouched from x to y may have any length where the backend writes
     source. A compiler compiles the source of the torch backend for just these shapes.
 
-    `inference` tells that what weights alone decide is done once, not at every call; `compiled`
-    that a compiler will take the source. Raises SizeError where a size is not a whole number,
+    `inference` tells that what weights alone decide is done once, not at every call; `target`
+    what the source will run on. Raises SizeError where a size is not a whole number,
     OperatorError for a backend that is unknown or not installed.
     """
     row = backend_named(backend)
-    writer, compiled = backend if row.writes else "torch", compiled or not row.writes
-    made = program_of(op, sizes, writer, inference=inference, compiled=compiled)
+    if not row.writes:
+        target = replace(target, compiled=True)
+    writer = backend if row.writes else "torch"
+    made = program_of(op, sizes, writer, inference=inference, target=target)
     if row.writes:
         text = write_source(made, backend)
         module = load_source(text, backend)
@@ -247,11 +250,11 @@ def program_of(
     backend: str,
     *,
     inference: bool = False,
-    compiled: bool = False,
+    target: Target = EAGER,
 ) -> Program:
     """Return the program of `op` that `backend` is to write; errors as `lower`."""
     if backend_named(backend).calls:
-        return choose(op, sizes, inference=inference, compiled=compiled).program
+        return choose(op, sizes, inference=inference, target=target).program
     return build(plan(op, sizes), None, calls=False)
 
 
