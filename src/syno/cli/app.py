@@ -170,3 +170,18 @@ def _discard_output(code: int) -> int:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     return code
+
+
+def wait_passively(threads: int) -> None:
+    """Let a thread that waits for others leave its core to them: else two are slower than one.
+
+    OpenMP reads this when torch is loaded.
+    """
+    if threads == 1 or "OMP_WAIT_POLICY" in os.environ:
+        return
+    if "torch" in sys.modules:
+        raise SynoError(
+            "Several threads need OMP_WAIT_POLICY=passive in the environment before torch is "
+            "loaded, and it is loaded already. Set it and start Python anew."
+        )
+    os.environ["OMP_WAIT_POLICY"] = "passive"

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from syno.cli.app import Json, app, emit, err, out
+from syno.cli.app import Json, app, emit, err, out, wait_passively
 from syno.run.progress import plain_progress
 
 
@@ -28,6 +28,7 @@ def calibrate(
 
     Example: syno calibrate
     """
+    wait_passively(threads)
     import torch
 
     from syno.evaluate.calibration import calibrate as calibrated

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from syno.cli.app import Data, Json, Model, Sizes, app, default_data, emit, err, out
+from syno.cli.app import (
+    Data,
+    Json,
+    Model,
+    Sizes,
+    app,
+    default_data,
+    emit,
+    err,
+    out,
+    wait_passively,
+)
 from syno.cli.comparisons import comparisons, places, totals, wide
 from syno.cli.operators import parse_sizes, resolve
-from syno.ir.errors import SynoError
 from syno.run.progress import plain_progress
 
 if TYPE_CHECKING:
@@ -118,7 +126,7 @@ def bench(
 
     Example: syno bench --operator separable-convolution --model resnet20 --backend torch
     """
-    _wait_passively(threads)
+    wait_passively(threads)
     from syno.evaluate.benchmark import compare_places
     from syno.run.quiet import quiet
 
@@ -140,21 +148,6 @@ def bench(
     shape = {"input_shape": list(example.shape)}
     found = {"latency": latency, "sites": rows}
     emit(as_json, {**answer, **shape, **found, **_circumstances(replaced, backends)})
-
-
-def _wait_passively(threads: int) -> None:
-    """Let a thread that waits for others leave its core to them: else two are slower than one.
-
-    OpenMP reads this when torch is loaded.
-    """
-    if threads == 1 or "OMP_WAIT_POLICY" in os.environ:
-        return
-    if "torch" in sys.modules:
-        raise SynoError(
-            "Several threads need OMP_WAIT_POLICY=passive in the environment before torch is "
-            "loaded, and it is loaded already. Set it and start Python anew."
-        )
-    os.environ["OMP_WAIT_POLICY"] = "passive"
 
 
 def _compilers(names: list[str] | None) -> list[str]:
