@@ -45,13 +45,11 @@ def calibrate(
     counts = {name: max(40, round(scale * count)) for name, (count, _) in SAMPLERS.items()}
     total, done = sum(counts.values()), 0
     found: dict[str, list[Sample]] = {}
-    fastest = 1.0
     for name, (_, sampler) in SAMPLERS.items():
         for _ in range(counts[name]):
             value = sampler(rng)
             seconds = measure(value)
             found.setdefault(kind_of(value), []).append((sizes_of(value), seconds))
-            fastest = min(fastest, seconds / max(1.0, _work(value)))
             if value.op == "convolution" and torch.backends.mkldnn.is_available():
                 found.setdefault("packed", []).append((sizes_of(value), _packed_seconds(value)))
             done += 1
@@ -61,7 +59,7 @@ def calibrate(
     kernels = {kind: fit(kind, samples) for kind, samples in found.items()}
     kernels["view"] = Kernel((1e6 * _view_seconds(),))
     about = {**about_machine(), "threads": torch.get_num_threads(), "samples": total}
-    about |= {"date": datetime.now(UTC).date().isoformat(), "fastest": fastest / 2}
+    about |= {"date": datetime.now(UTC).date().isoformat()}
     return Machine(kernels, about), {kind: errors(kind, found[kind]) for kind in found}
 
 
@@ -164,18 +162,6 @@ def _tensor(value: Value) -> Tensor:
     if value.op == "input":
         return torch.randn(value.shape)
     return _function(value)(*(_tensor(operand) for operand in value.operands))
-
-
-def _work(value: Value) -> float:
-    sizes = sizes_of(value)
-    kind = kind_of(value)
-    if kind == "convolution":
-        groups, inside, outside, rows, columns, tall, wide, *_ = sizes
-        return groups * inside * outside * rows * columns * tall * wide
-    if kind in ("matmul", "linear", "einsum"):
-        batch, rows, summed, columns, _ = sizes
-        return batch * rows * summed * columns
-    return 1.0
 
 
 def _view_seconds() -> float:

@@ -1,10 +1,11 @@
-"""Which plan is predicted to be the fastest: all plans in the order of what they take at least.
+"""Which plan is predicted to be the fastest, among those that look short.
 
 The planner of `syno.lower.planner` counts multiply-adds and knows no machine. Here its states are
-walked again, path by path, the path with the least lower bound first; each is built into a program
-and timed by the machine's model, until no path left can be faster than the best. Two kinds of moves
-come on top: a weight may be contracted before the window whose places it reads is opened (the
-window then becomes a shear of the result), and any two weights may be multiplied beforehand.
+walked again, path by path, in the order of a rough estimate that looks at labels alone; the first
+few different plans are built into programs, and the machine's model says which is the fastest. Two
+kinds of moves come on top: a weight may be contracted before the window whose places it reads is
+opened (the window then becomes a shear of the result), and any two weights may be multiplied
+beforehand.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import heapq
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import count
+from itertools import count, islice
 
 from syno.ir.coord import Coord
 from syno.ir.errors import OperatorError
@@ -28,6 +29,7 @@ from syno.lower.program import Program
 _MOST_PROGRAMS = 10
 _CALL, _WORK, _TRAFFIC = 3e-6, 1.5e-11, 5e-11  # seconds of a call, a multiply-add, an element
 _MOST_PATHS = 2_000
+_MOST_STATES = 20_000
 _MOST_FOLDED = 4_000_000  # entries of a product of weights
 
 
@@ -59,9 +61,9 @@ def choose(
 def programs(
     op: Operator, sizes: Mapping[str, int], *, machine: Machine, inference: bool = True
 ) -> Iterator[Choice]:
-    """Yield programs of different plans, those first that can be the fastest."""
-    plans = Plans(op, sizes, machine, inference=inference)
-    for number, (_, stages) in enumerate(plans.paths(), start=1):
+    """Yield programs of different plans, those first that look short."""
+    plans = Plans(op, sizes, inference=inference)
+    for number, stages in enumerate(plans.paths(), start=1):
         made = Plan(op, sizes, stages, factors_of(op))
         program = build(made, machine.seconds)
         yield Choice(program, machine.total(program, weights=not inference), number)
@@ -69,31 +71,18 @@ def programs(
 
 @lru_cache(maxsize=512)
 def _choose(
-    op: Operator,
-    items: tuple[tuple[str, int], ...],
-    inference: bool,
-    machine: Machine,
-    most: int = _MOST_PROGRAMS,
+    op: Operator, items: tuple[tuple[str, int], ...], inference: bool, machine: Machine
 ) -> Choice:
     sizes = dict(items)
     op.input_shape(sizes), op.output_shape(sizes)
-    plans = Plans(op, sizes, machine, inference=inference)
-    best: Choice | None = None
-    number = 0
-    for _, stages in plans.paths():
-        if number >= most:
-            break
-        number += 1
-        program = build(Plan(op, sizes, stages, factors_of(op)), machine.seconds)
-        seconds = machine.total(program, weights=not inference)
-        if best is None or seconds < best.seconds:
-            best = Choice(program, seconds, number)
-    if best is None:
+    every = programs(op, sizes, machine=machine, inference=inference)
+    found = list(islice(every, _MOST_PROGRAMS))
+    if not found:
         raise OperatorError(
             "No plan computes this operator: its steps leave a coordinate or a weight over. Please "
             f"report it.\n  in: {op}"
         )
-    return replace(best, considered=number)
+    return replace(min(found, key=lambda each: each.seconds), considered=len(found))
 
 
 @dataclass(frozen=True)
@@ -105,55 +94,58 @@ class _Path:
 
 
 class Plans(Planner):
-    """All ways from x to y, those that take least first."""
+    """All ways from x to y, those first that look short."""
 
-    def __init__(
-        self, op: Operator, sizes: Mapping[str, int], machine: Machine, *, inference: bool
-    ) -> None:
+    def __init__(self, op: Operator, sizes: Mapping[str, int], *, inference: bool) -> None:
         super().__init__(op, sizes)
-        self.fastest, self.inference = machine.fastest, inference
+        self.inference = inference
         self.opening = {view.after[1]: view for view in self.views if view.op == "unfold"}
         self.sheared = {
             place: replace(view, op="diagonal", before=(*view.before, place))
             for place, view in self.opening.items()
         }
-        self._least: dict[State, float] = {}
+        self._rest: dict[State, float] = {}
 
-    def paths(self) -> Iterator[tuple[float, tuple[Stage, ...]]]:
-        """Yield a lower bound of the seconds of each plan, and its stages, in rising order."""
+    def paths(self) -> Iterator[tuple[Stage, ...]]:
+        """Yield the stages of different plans, in the order of their estimated seconds."""
         first = State(frozenset(self.op.data), frozenset(factors_of(self.op)), frozenset())
         start, views = self.settle(first)
         ticket = count()
-        queue = [(self.least(start), next(ticket), 0.0, start, _Path())]
+        queue = [(self.rest(start), next(ticket), 0.0, start, _Path())]
         seen: set[tuple[Stage, ...]] = set()
         popped = 0
         while queue and popped < _MOST_PATHS:
-            bound, _, spent, state, path = heapq.heappop(queue)
+            _, _, spent, state, path = heapq.heappop(queue)
             popped += 1
             if not state.factors and state.labels == self.goal:
                 stages = self.stages(views, list(path.moves))
                 if stages not in seen:
                     seen.add(stages)
-                    yield bound, stages
+                    yield stages
                 continue
             for move in self.moves(state):
                 if self.waits(move, path):
                     continue
                 so_far = spent + self.price(move)
-                rest = self.least(move.state)
+                rest = self.rest(move.state)
                 if rest < float("inf"):
                     after = _Path((*path.moves, move), state)
                     heapq.heappush(queue, (so_far + rest, next(ticket), so_far, move.state, after))
 
-    def least(self, state: State) -> float:
-        """Return a lower bound of the seconds from a state to y; infinite where no way leads."""
-        if state not in self._least:
+    def rest(self, state: State) -> float:
+        """Return the estimated seconds from a state to y; infinite where no way leads there.
+
+        With very many states it stops looking ahead: the order gets worse, not the plans.
+        """
+        if state not in self._rest:
+            if len(self._rest) > _MOST_STATES:
+                return 0.0
             if not state.factors and state.labels == self.goal:
-                self._least[state] = 0.0
+                self._rest[state] = 0.0
             else:
-                ways = (self.price(move) + self.least(move.state) for move in self.moves(state))
-                self._least[state] = min(ways, default=float("inf"))
-        return self._least[state]
+                ways = (self.price(move) + self.rest(move.state) for move in self.moves(state))
+                self._rest[state] = min(ways, default=float("inf"))
+        return self._rest[state]
 
     def price(self, move: Move) -> float:
         """Return about how many seconds a move takes, whatever kernel it becomes."""

@@ -316,11 +316,6 @@ class Machine:
             kernels[kind] = Kernel(terms, self.kernels[kind].trees)
         return Machine(kernels, self.about)
 
-    @cached_property
-    def fastest(self) -> float:
-        """Seconds for one multiply-add at twice the best rate that any kernel was seen to reach."""
-        return float(self.about["fastest"])
-
 
 def save(machine: Machine, path: Path) -> None:
     """Write a machine to a file of arrays."""
