@@ -24,11 +24,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from networks import draw
 from pebble import ProcessPool
 
 from syno.ir.parser import parse
 from syno.lower.backends import BACKENDS, lower
-from syno.space.space import SynthesisSpace
 from syno.space.specs import named_spec
 
 Question = tuple[str, tuple[tuple[str, int], ...], int]
@@ -40,17 +40,10 @@ _LONGEST = 1_800  # seconds for one batch
 
 def drawn(spec_name: str, count: int, seed: int) -> list[Question]:
     """Return distinct operators of a spec as text, with sizes and a seed for their numbers."""
-    spec, rng = named_spec(spec_name), Random(seed)
-    space = SynthesisSpace(spec)
-    found: dict[str, None] = {}
-    while len(found) < count:
-        passed = space.roll_out(space.root(), rng)
-        operator = space.result(passed[-1]) if passed else None
-        if operator is not None:
-            found[str(operator)] = None
+    spec = named_spec(spec_name)
     return [
-        (text, tuple(spec.bindings[number % len(spec.bindings)].items()), number)
-        for number, text in enumerate(found)
+        (str(operator), tuple(spec.bindings[number % len(spec.bindings)].items()), number)
+        for number, operator in enumerate(draw(spec, count, seed))
     ]
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from random import Random
+
+from syno.ir.operator import Operator
 from syno.space.networks import convolution_spec
+from syno.space.space import SynthesisSpace
 from syno.space.spec import Spec
 from syno.space.specs import named_spec
 
@@ -27,3 +31,15 @@ def spec_of(name: str) -> Spec:
         return named_spec(name)
     bindings = [{"C_in": i, "C_out": o, "H": h, "W": h} for i, o, h in SITES[name]]
     return convolution_spec(bindings, name)
+
+
+def draw(spec: Spec, count: int, seed: int) -> list[Operator]:
+    """Return so many distinct random operators."""
+    space, rng = SynthesisSpace(spec), Random(seed)
+    found: dict[Operator, None] = {}
+    while len(found) < count:
+        passed = space.roll_out(space.root(), rng)
+        operator = space.result(passed[-1]) if passed else None
+        if operator is not None:
+            found[operator] = None
+    return list(found)

@@ -21,6 +21,7 @@ from random import Random
 from typing import Any
 
 import torch
+from networks import draw
 from scipy.stats import spearmanr
 
 from syno.evaluate.latency import machine
@@ -30,7 +31,6 @@ from syno.lower.choice import choose, programs
 from syno.lower.machine import this_machine
 from syno.lower.program import Program
 from syno.space.networks import convolution_spec
-from syno.space.space import SynthesisSpace
 from syno.space.spec import Spec
 from syno.space.specs import named_spec
 
@@ -51,18 +51,6 @@ def specs() -> dict[str, Spec]:
         for name, (i, o, h) in SITES.items()
     }
     return found | {name: named_spec(name) for name in ("resnet18-imagenet", "vit-mlp")}
-
-
-def draw(spec: Spec, count: int, seed: int) -> list[Operator]:
-    """Return so many distinct random operators."""
-    space, rng = SynthesisSpace(spec), Random(seed)
-    found: dict[Operator, None] = {}
-    while len(found) < count:
-        passed = space.roll_out(space.root(), rng)
-        operator = space.result(passed[-1]) if passed else None
-        if operator is not None:
-            found[operator] = None
-    return list(found)
 
 
 def runner(program: Program) -> Callable[[], Any]:

@@ -26,8 +26,10 @@ def seconds(program: Program) -> float:
 def test_nothing_listed_is_predicted_to_be_faster(row: NamedOperator) -> None:
     chosen = choose(row.operator, row.sizes)
     found = list(programs(row.operator, row.sizes, machine=this_machine()))
-    assert chosen.seconds <= min(each.seconds for each in found[:10])
-    assert len({write_source(each.program, "torch") for each in found}) >= 1
+    assert chosen.seconds == min(each.seconds for each in found[:10])
+    assert write_source(chosen.program, "torch") in {
+        write_source(each.program, "torch") for each in found[:10]
+    }
 
 
 @pytest.mark.parametrize("name", ["paper-operator-1", "paper-operator-2"])

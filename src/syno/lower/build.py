@@ -39,7 +39,6 @@ from syno.lower.recognize import (
     windows_of,
 )
 
-_LETTERS = ascii_letters
 _LONGEST_POOL = 8
 _CLEARLY = 0.88  # of the time of the library call: the clock is about so good
 _DENSE = 64  # groups up to which a kernel is filled with zeros
@@ -220,18 +219,19 @@ class _Writer:
 
     def diagonal(self, view: View) -> None:
         """Move the axis of a window by the place that the tensor holds already."""
+        place, places = self.sheared(view)
+        self.relabel(place, view.after[:1], values.diagonal(self.tensor.value, place, places))
+
+    def sheared(self, view: View) -> tuple[int, int]:
+        """Return the axis that a shear moves, and that of the places it is moved by."""
         label, window = view.before
         self.focus(window)
         place = self.focus(label)
-        places = self.tensor.axes.index((window,))
-        self.relabel(place, view.after[:1], values.diagonal(self.tensor.value, place, places))
+        return place, self.tensor.axes.index((window,))
 
     def sheared_sum(self, view: View) -> None:
         """Add the places of a shear as they are moved."""
-        label, window = view.before
-        self.focus(window)
-        place = self.focus(label)
-        places = self.tensor.axes.index((window,))
+        place, places = self.sheared(view)
         value = values.sheared_sum(self.tensor.value, place, places)
         self.relabel(place, view.after[:1])
         left = (*self.tensor.axes[:places], *self.tensor.axes[places + 1 :])
@@ -253,7 +253,7 @@ class _Writer:
             return tensor
         apart = [self.extent((label,)) for label in labels]
         once = tuple(dict.fromkeys(labels))
-        names = {label: _LETTERS[number] for number, label in enumerate(once)}
+        names = {label: ascii_letters[number] for number, label in enumerate(once)}
         spec = f"{''.join(names[x] for x in labels)}->{''.join(names[x] for x in once)}"
         value = values.einsum(spec, values.reshape(tensor.value, apart))
         return Tensor(value, singles(once))
@@ -261,7 +261,7 @@ class _Writer:
     def einsum(self, tensors: Sequence[Tensor], result: Labels) -> Value:
         """Return an einsum over all labels that `result` leaves out."""
         labels = dict.fromkeys(label for tensor in tensors for label in tensor.labels)
-        names = {label: _LETTERS[number] for number, label in enumerate(labels)}
+        names = {label: ascii_letters[number] for number, label in enumerate(labels)}
         apart = [rearrange(each, singles(each.labels), self.extent) for each in tensors]
         left = ",".join("".join(names[label] for label in each.labels) for each in apart)
         spec = f"{left}->{''.join(names[label] for label in result)}"

@@ -35,11 +35,10 @@ _MOST_FOLDED = 4_000_000  # entries of a product of weights
 
 @dataclass(frozen=True)
 class Choice:
-    """A program, the time it is predicted to take, and how many programs it was chosen from."""
+    """A program, and the seconds that it is predicted to take."""
 
     program: Program
     seconds: float
-    considered: int
 
 
 def choose(
@@ -63,10 +62,10 @@ def programs(
 ) -> Iterator[Choice]:
     """Yield programs of different plans, those first that look short."""
     plans = Plans(op, sizes, inference=inference)
-    for number, stages in enumerate(plans.paths(), start=1):
+    for stages in plans.paths():
         made = Plan(op, sizes, stages, factors_of(op))
         program = build(made, machine.seconds)
-        yield Choice(program, machine.total(program, weights=not inference), number)
+        yield Choice(program, machine.total(program, weights=not inference))
 
 
 @lru_cache(maxsize=512)
@@ -82,7 +81,7 @@ def _choose(
             "No plan computes this operator: its steps leave a coordinate or a weight over. Please "
             f"report it.\n  in: {op}"
         )
-    return replace(min(found, key=lambda each: each.seconds), considered=len(found))
+    return min(found, key=lambda each: each.seconds)
 
 
 @dataclass(frozen=True)

@@ -274,7 +274,7 @@ class Machine:
 
     kernels: Mapping[str, Kernel]
     about: Mapping[str, Any]
-    _memory: dict[tuple[str, Terms], float] = field(default_factory=dict)
+    _memory: dict[tuple[str, Terms], float] = field(default_factory=dict, init=False, repr=False)
 
     def seconds(self, value: Value) -> float:
         """Return the predicted time of one value, its operands being there."""

@@ -19,6 +19,37 @@ _INFIX = ("add", "multiply")  # their source needs brackets inside of more
 _NAMES = "tuvabcdefghijklm"
 
 
+class Words:
+    """What arrays of NumPy and tensors of torch spell alike; a method for each operation."""
+
+    def reshape(self, value: Value, code: str) -> str:
+        """Return a reshape."""
+        extents = value.options["extents"]
+        return f"{code}.reshape({', '.join(extents) or '()'})"
+
+    def slice(self, value: Value, code: str) -> str:
+        """Return a slice along one axis or several."""
+        cuts = value.options["cuts"]
+        index = []
+        for axis in range(max(cuts) + 1):
+            start, stop, step = cuts.get(axis, (0, None, 1))
+            first, last = "" if start == 0 else str(start), "" if stop is None else str(stop)
+            index.append(f"{first}:{last}{'' if step == 1 else f':{step}'}")
+        return f"{code}[{', '.join(index)}]"
+
+
+def diagonal_parts(value: Value, code: str) -> list[str]:
+    """Return the slices of a diagonal, one for each place."""
+    axis, places = value.options["axis"], value.options["places"]
+    length = value.shape[axis]
+    parts = []
+    for place in range(value.shape[places]):
+        index = [":"] * (max(axis, places) + 1)
+        index[places], index[axis] = str(place), f"{place}:{place + length}"
+        parts.append(f"{code}[{', '.join(index)}]")
+    return parts
+
+
 def write(program: Program, words: Any, header: str) -> str:
     """Return a module with `forward(x, w1, ...)` and, where weights are worked on, `prepare`.
 

@@ -60,11 +60,16 @@ class Backend:
     @property
     def installed(self) -> bool:
         """Whether all packages that it needs can be found."""
-        return all(_found(package) for package in self.packages)
+        return not self.missing
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The packages that it needs and that cannot be found."""
+        return tuple(package for package in self.packages if not _found(package))
 
     def load(self) -> ModuleType:
         """Return the backend's module; MissingBackend, with the remedy, where a package is."""
-        missing = [package for package in self.packages if not _found(package)]
+        missing = self.missing
         if missing:
             raise MissingBackend(
                 f"The backend {self.name} needs {', '.join(missing)}, not installed here: "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from syno.lower.program import Program, Value
-from syno.lower.text import write
+from syno.lower.text import Words, diagonal_parts, write
 
 HEADER = """\
 import numpy as np
@@ -11,21 +11,14 @@ from numpy.lib.stride_tricks import sliding_window_view
 """
 
 
-class NumpyWords:
+class NumpyWords(Words):
     """NumPy's words for the operations of a program without library calls."""
-
-    def reshape(self, value: Value, code: str) -> str:
-        extents = value.options["extents"]
-        return f"{code}.reshape({', '.join(extents) or '()'})"
 
     def permute(self, value: Value, code: str) -> str:
         return f"{code}.transpose({', '.join(map(str, value.options['order']))})"
 
     def roll(self, value: Value, code: str) -> str:
         return f"np.roll({code}, {value.options['distance']}, axis={value.options['axis']})"
-
-    def slice(self, value: Value, code: str) -> str:
-        return f"{code}[{sliced(value)}]"
 
     def pad(self, value: Value, code: str) -> str:
         return f"np.pad({code}, {list(value.options['widths'])})"
@@ -47,29 +40,6 @@ class NumpyWords:
 
     def einsum(self, value: Value, *codes: str) -> str:
         return f'np.einsum("{value.options["spec"]}", {", ".join(codes)}, optimize=True)'
-
-
-def sliced(value: Value) -> str:
-    """Return what stands in the brackets of a slice."""
-    cuts = value.options["cuts"]
-    index = []
-    for axis in range(max(cuts) + 1):
-        start, stop, step = cuts.get(axis, (0, None, 1))
-        first, last = "" if start == 0 else str(start), "" if stop is None else str(stop)
-        index.append(f"{first}:{last}{'' if step == 1 else f':{step}'}")
-    return ", ".join(index)
-
-
-def diagonal_parts(value: Value, code: str) -> list[str]:
-    """Return the slices of a diagonal, one for each place."""
-    axis, places = value.options["axis"], value.options["places"]
-    length = value.shape[axis]
-    parts = []
-    for place in range(value.shape[places]):
-        index = [":"] * (max(axis, places) + 1)
-        index[places], index[axis] = str(place), f"{place}:{place + length}"
-        parts.append(f"{code}[{', '.join(index)}]")
-    return parts
 
 
 def source(program: Program) -> str:

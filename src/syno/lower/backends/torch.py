@@ -9,10 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from syno.lower.backends.numpy import diagonal_parts, sliced
 from syno.lower.plan import Plan
 from syno.lower.program import Program, Slide, Value
-from syno.lower.text import write
+from syno.lower.text import Words, diagonal_parts, write
 
 HEADER = """\
 import torch
@@ -20,21 +19,14 @@ import torch.nn.functional as F
 """
 
 
-class TorchWords:
-    """PyTorch's words, with its convolution, matrix product and pool."""
-
-    def reshape(self, value: Value, code: str) -> str:
-        extents = value.options["extents"]
-        return f"{code}.reshape({', '.join(extents) or '()'})"
+class TorchWords(Words):
+    """PyTorch's words, with its convolution and matrix product."""
 
     def permute(self, value: Value, code: str) -> str:
         return f"{code}.permute({', '.join(map(str, value.options['order']))})"
 
     def roll(self, value: Value, code: str) -> str:
         return f"torch.roll({code}, {value.options['distance']}, {value.options['axis']})"
-
-    def slice(self, value: Value, code: str) -> str:
-        return f"{code}[{sliced(value)}]"
 
     def pad(self, value: Value, code: str) -> str:
         widths = [width for pair in reversed(value.options["widths"]) for width in pair]
