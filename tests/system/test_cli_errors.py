@@ -39,6 +39,10 @@ USAGE = {
         ("export", GOOD, *SIZES, "--backend", "nosuch"),
         "no backend 'nosuch'; choose one of: aotinductor",
     ),
+    "a backend that writes no source": (
+        ("export", GOOD, *SIZES, "--backend", "onnx"),
+        "writes no source of its own; those that do: torch, numpy, triton",
+    ),
     "unknown backend to time": (
         ("bench", "--operator", "linear", "--backend", "torch,x"),
         "There is no backend 'x'; choose one of",

@@ -150,11 +150,11 @@ def export(
     Example: syno export pointwise-convolution -s C_in=64 -s C_out=64 --out layer.py
     """
     from syno.ir.parser import parse
-    from syno.lower.backends import lower
+    from syno.lower.backends import program_of, write_source
     from syno.run.files import write_atomically
 
     text, sizes = resolve(formula, parse_sizes(size or []))
-    source = lower(parse(text), sizes, backend).source
+    source = write_source(program_of(parse(text), sizes, backend), backend)
     if output is None:
         print(source)
     else:
