@@ -207,3 +207,27 @@ class TestAugmentation:
     def test_the_generator_fixes_it(self) -> None:
         assert torch.equal(self.augmented(2, 7), self.augmented(2, 7))
         assert not torch.equal(self.augmented(2, 7), self.augmented(2, 8))
+
+
+def test_a_student_comes_nearer_to_its_teacher_by_distillation_alone(digits: DataSplits) -> None:
+    shifted = replace(digits, train=replace(digits.train, labels=(digits.train.labels + 1) % 10))
+    teacher = network(1)
+    train(teacher, digits, RECIPE, seed=0)
+    student = network(2)
+    recipe = replace(RECIPE, distillation=1.0)
+    result = train(student, shifted, recipe, seed=1, teacher=teacher)  # its labels are all wrong
+    assert result.validation_accuracy > 0.8
+
+
+def test_distillation_needs_a_teacher(digits: DataSplits) -> None:
+    with pytest.raises(SynoError, match="teacher"):
+        train(network(), digits, replace(RECIPE, distillation=0.5), seed=0)
+
+
+def test_half_precision_learns_and_leaves_weights_in_single(digits: DataSplits) -> None:
+    model = network()
+    result = train(model, digits, replace(RECIPE, precision="bfloat16"), seed=0)
+    assert result.validation_accuracy > 0.8
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    with pytest.raises(SynoError, match="float16"):
+        replace(RECIPE, precision="float16")

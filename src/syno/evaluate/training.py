@@ -17,6 +17,8 @@ from syno.evaluate.splits import DataSplits, Split
 from syno.ir.errors import DataError, SynoError
 
 _HISTORY = 20
+_TEMPERATURE = 2.0
+PRECISIONS = ("float32", "bfloat16")
 
 
 class NotANumber(SynoError):
@@ -30,6 +32,10 @@ class Recipe:
     `epochs` may be a fraction. The rate rises during the share `warm_up` of the steps, then falls
     along a cosine to nearly 0 (Smith, Topin 2018). Where the data set allows it, images are flipped
     at random, and moved by up to `crop` pixels. Raises SynoError for numbers that train nothing.
+
+    `precision` bfloat16 computes under autocast: weights and their sums stay float32. The share
+    `distillation` of the loss is the divergence from a teacher's scores at temperature 2 (Hinton,
+    Vinyals, Dean 2015), the rest that from the labels.
     """
 
     epochs: float
@@ -40,6 +46,8 @@ class Recipe:
     warm_up: float = 0.25
     label_smoothing: float = 0.0
     crop: int = 0
+    precision: str = "float32"
+    distillation: float = 0.0
 
     def __post_init__(self) -> None:
         positive = {"epochs": self.epochs, "batch_size": self.batch_size}
@@ -47,6 +55,9 @@ class Recipe:
         for name, value in positive.items():
             if not 0 < value < math.inf:
                 raise SynoError(f"A recipe's {name} has to be a number above 0; it is {value}.")
+        if self.precision not in PRECISIONS:
+            known = ", ".join(PRECISIONS)
+            raise SynoError(f"A recipe's precision is one of {known}, not {self.precision!r}.")
 
     def steps(self, images: int) -> int:
         """Return the number of steps over a training set of `images`, at least 1."""
@@ -92,17 +103,21 @@ def train(
     recipe: Recipe,
     *,
     seed: int,
+    teacher: nn.Module | None = None,
     on_progress: Progress = lambda _step, _steps: None,
 ) -> TrainResult:
     """Train `model` in place and return its result on the validation set.
 
-    The seed fixes the order of the images and the augmentation. Raises NotANumber when it diverges.
+    The seed fixes the order of the images and the augmentation; `teacher` is what a recipe with
+    `distillation` learns from. Raises NotANumber when it diverges, SynoError without the teacher.
     """
+    if recipe.distillation > 0 and teacher is None:
+        raise SynoError("A recipe with distillation needs a teacher: give a trained network.")
     start = time.monotonic()
     model.train()
     _channels_last(model)
     steps = recipe.steps(len(data.train))
-    descend = _descent(model, recipe, steps)
+    descend = _descent(model, recipe, steps, teacher)
     batches = _batches(data, recipe, torch.Generator().manual_seed(seed))
     losses: list[float] = []
     for images, labels in islice(batches, steps):
@@ -149,7 +164,9 @@ def _channels_last(model: nn.Module) -> None:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
-def _descent(model: nn.Module, recipe: Recipe, steps: int) -> Callable[[Tensor, Tensor], float]:
+def _descent(
+    model: nn.Module, recipe: Recipe, steps: int, teacher: nn.Module | None
+) -> Callable[[Tensor, Tensor], float]:
     """Return one step of the descent: it takes a batch, changes the model and returns the loss."""
     optimizer = _optimizer(model, recipe)
     total = steps + 1
@@ -162,7 +179,9 @@ def _descent(model: nn.Module, recipe: Recipe, steps: int) -> Callable[[Tensor, 
     )
 
     def descend(images: Tensor, labels: Tensor) -> float:
-        loss = F.cross_entropy(model(images), labels, label_smoothing=recipe.label_smoothing)
+        with autocast(recipe.precision):
+            scores = model(images)
+        loss = _loss(scores.float(), images, labels, recipe, teacher)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -170,6 +189,26 @@ def _descent(model: nn.Module, recipe: Recipe, steps: int) -> Callable[[Tensor, 
         return float(loss.detach())
 
     return descend
+
+
+def autocast(precision: str) -> torch.autocast:
+    """Return the context in which a forward computes in `precision`."""
+    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def _loss(
+    scores: Tensor, images: Tensor, labels: Tensor, recipe: Recipe, teacher: nn.Module | None
+) -> Tensor:
+    """Return the mean loss of a batch."""
+    loss = F.cross_entropy(scores, labels, label_smoothing=recipe.label_smoothing)
+    if teacher is None or recipe.distillation == 0:
+        return loss
+    teacher.eval()
+    with torch.inference_mode(), autocast(recipe.precision):
+        wanted = F.log_softmax(teacher(images).float() / _TEMPERATURE, dim=1)
+    found = F.log_softmax(scores / _TEMPERATURE, dim=1)
+    apart = F.kl_div(found, wanted.clone(), reduction="batchmean", log_target=True)
+    return (1 - recipe.distillation) * loss + recipe.distillation * _TEMPERATURE**2 * apart
 
 
 def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
