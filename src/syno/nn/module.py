@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from syno.ir.operator import Operator
-from syno.lower.backends import lower
+from syno.lower.backends import load_source, lower
 from syno.nn.initialization import weight_std
 
 
@@ -57,6 +57,13 @@ class SynthesizedOperator(nn.Module):
     def source(self) -> str:
         """The Python source that `forward` runs."""
         return self._source
+
+    def use_source(self, source: str) -> None:
+        """Let `forward` run other source of the torch backend, of the same operator and sizes.
+
+        A copy of the module, or one that is read from a file, runs its own again.
+        """
+        self._source, self._function = source, load_source(source, "torch").forward
 
     def extra_repr(self) -> str:
         """Show the formula where torch prints modules."""
