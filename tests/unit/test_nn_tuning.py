@@ -38,18 +38,21 @@ def test_every_alternative_computes_the_same(name: str) -> None:
 def test_the_fastest_is_used_wherever_the_same_operator_stands(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    first, second = made("grouped-convolution"), made("grouped-convolution")
-    network = nn.Sequential(nn.ModuleList([first, second])[0], nn.Identity())
-    network.other = second  # stands in no forward
-    *_, last = alternatives(first, 2)
-    order = iter(range(100, 0, -1))
-    monkeypatch.setattr(
-        tuning, "_seconds", lambda *_: next(order)
-    )  # each faster than the one before
-    before = second.source
-    tune_for_training(network, torch.randn(2, 8, 8, 6))
-    assert first.source == last != before
-    assert second.source == before
+    sizes = {**SIZES, "C_in": 16}
+    pair = [SynthesizedOperator(NAMED["grouped-convolution"].operator, sizes) for _ in range(2)]
+    *sources, last = alternatives(pair[0], 2)
+    order = iter(range(100, 0, -1))  # each is faster than the one before
+    calls: list[object] = []
+
+    def seconds(*given: object) -> int:
+        calls.append(given)
+        return next(order)
+
+    monkeypatch.setattr(tuning, "_seconds", seconds)
+    network = nn.Sequential(*pair)
+    tune_for_training(network, torch.randn(2, 16, 8, 6))
+    assert [each.source for each in pair] == [last, last]
+    assert len(calls) == len(sources) + 1  # measured once for both
     assert network.training
 
 
