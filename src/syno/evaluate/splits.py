@@ -20,6 +20,11 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def part(self, count: int) -> Split:
+        """Return up to `count` images spread evenly over the split."""
+        places = torch.linspace(0, len(self) - 1, min(count, len(self))).round().long()
+        return Split(self.images[places], self.labels[places])
+
 
 @dataclass(frozen=True)
 class DataSplits:

@@ -1,0 +1,336 @@
+"""Builds the tabular benchmark: a few hundred operators of ResNet-20, judged by every fidelity.
+
+Run: python bench/tabular_build.py --operators 300 --rungs long fit ratio (hours; it may be killed
+at any moment, and the same command goes on; `--minutes` ends it). Operators are drawn at random
+from the space that a search of ResNet-20 on CIFAR-10 sees. The rungs: `fit` (layer fit, then short
+training from the fitted weights), `long` (training from random weights, seed 0), `long-1` (the
+same, seed 1), `longer` (more epochs, seed 0), `proxies` (zero-cost, at random start), `ratio`
+(latency compiled by Inductor, one thread, batch 1, beside the original: run it alone). `--first`
+restricts a rung to the first so many operators. Writes docs/results/tabular/operators.csv, one row
+an operator, and table.json: settings, baseline, machine and versions. Prints the counts of filled
+cells as JSON in its last line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import multiprocessing
+import time
+from collections.abc import Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from pebble import ProcessPool
+
+from syno.ir.operator import Operator
+from syno.ir.parser import parse
+from syno.run.search import question
+from syno.space.space import SynthesisSpace
+
+MODEL, DATA = "resnet20", "cifar10"
+LEAST_FLOPS = 0.05
+LONGER_EPOCHS = 4
+ROUNDS = 9
+FOLDER = Path("docs/results/tabular")
+COLUMNS = (
+    "operator",
+    "flops",
+    "parameters",
+    "ratio",
+    "ratio_low",
+    "ratio_high",
+    "fit_residual",
+    "fit_network_residual",
+    "fit_accuracy",
+    "fit_seconds",
+    "short_accuracy",
+    "short_seconds",
+    "long_accuracy",
+    "long_seconds",
+    "long_accuracy_1",
+    "longer_accuracy",
+    "longer_seconds",
+    "synflow",
+    "naswot",
+    "gradient_norm",
+    "failure",
+)
+RUNGS = {
+    "fit": "short_accuracy",
+    "long": "long_accuracy",
+    "long-1": "long_accuracy_1",
+    "longer": "longer_accuracy",
+    "proxies": "synflow",
+    "ratio": "ratio",
+}
+_CHANCE = 0.1
+_LIMIT = 5_400  # seconds for one cell
+
+
+def drawn(count: int, seed: int) -> list[Operator]:
+    """Return distinct operators of the space that a search sees, in the order drawn."""
+    spec, _, flops = question(MODEL)
+    limits = replace(spec.limits, flops=(int(LEAST_FLOPS * flops), flops - 1))
+    space, rng = SynthesisSpace(replace(spec, limits=limits), by_length=True), Random(seed)
+    found: dict[Operator, None] = {}
+    while len(found) < count:
+        passed = space.roll_out(space.root(), rng)
+        operator = space.result(passed[-1]) if passed else None
+        if operator is not None and _affordable(operator):
+            found[operator] = None
+    return list(found)
+
+
+def _affordable(operator: Operator) -> bool:
+    flops = costs(operator)["flops"]
+    whole = question_flops()
+    return LEAST_FLOPS * whole <= flops < whole
+
+
+@lru_cache(maxsize=1)
+def question_flops() -> int:
+    """Return the multiply-adds of all sites of the original."""
+    return question(MODEL)[2]
+
+
+@lru_cache(maxsize=1)
+def ladder() -> Any:
+    """Return what all candidates of a process share."""
+    from syno.evaluate.fidelities import Ladder
+
+    spec, _, _ = question(MODEL)
+    coefficients = {name: spec.bindings[0][name] for name in spec.coefficients}
+    return Ladder(MODEL, DATA, coefficients)
+
+
+def costs(operator: Operator) -> dict[str, int]:
+    """Return multiply-adds and parameters at all sites."""
+    from math import prod
+
+    from syno.nn.substitution import site_flops, sizes_at
+
+    found = ladder()
+    shapes = [
+        operator.weight_shapes(sizes_at(operator, site, found.coefficients)) for site in found.sites
+    ]
+    return {
+        "flops": sum(site_flops(operator, site, found.coefficients) for site in found.sites),
+        "parameters": sum(prod(shape) for each in shapes for shape in each.values()),
+    }
+
+
+def measure(rung: str, text: str | None) -> dict[str, Any]:
+    """Return the cells of one rung; runs in a process of its own. No text: the baseline."""
+    import torch
+
+    torch.set_num_threads(1)
+    found = ladder()
+    assignment = found.everywhere(parse(text)) if text else {}
+    if rung == "fit":
+        return _fit(found, assignment)
+    if rung == "proxies":
+        return _proxies(found, assignment)
+    if rung == "ratio":
+        return _ratio(found, assignment)
+    recipe = found.settings.long
+    if rung == "longer":
+        recipe = replace(recipe, epochs=LONGER_EPOCHS)
+    result = found.long(assignment, seed=int(rung == "long-1"), recipe=recipe)
+    name = rung.replace("-", "_accuracy_") if "-" in rung else f"{rung}_accuracy"
+    cells = {name: result.validation_accuracy}
+    return cells if rung == "long-1" else {**cells, f"{rung}_seconds": round(result.seconds, 1)}
+
+
+def _fit(found: Any, assignment: Mapping[str, Operator]) -> dict[str, Any]:
+    if not assignment:
+        return {"short_accuracy": None}
+    fitted = found.fitted(assignment)
+    result = found.short(fitted.network)
+    return {
+        "fit_residual": round(fitted.fit.residual, 6),
+        "fit_network_residual": round(fitted.fit.network_residual, 6),
+        "fit_accuracy": fitted.validation_accuracy,
+        "fit_seconds": round(fitted.seconds, 2),
+        "short_accuracy": result.validation_accuracy,
+        "short_seconds": round(result.seconds, 2),
+    }
+
+
+def _network(found: Any, assignment: Mapping[str, Operator]) -> Any:
+    from syno.evaluate.models import build
+
+    original = build(MODEL)
+    return original, found.substituted(original, assignment) if assignment else original
+
+
+def _proxies(found: Any, assignment: Mapping[str, Operator]) -> dict[str, Any]:
+    from syno.evaluate.models import info
+    from syno.evaluate.proxies import gradient_norm, naswot, synflow
+    from syno.evaluate.training import normalized
+
+    _, network = _network(found, assignment)
+    images = normalized(found.data.train.images[:64], found.data)
+    return {
+        "synflow": synflow(network, info(MODEL).input_shape),
+        "naswot": naswot(network, images),
+        "gradient_norm": gradient_norm(network, images, found.data.train.labels[:64]),
+    }
+
+
+def _ratio(found: Any, assignment: Mapping[str, Operator]) -> dict[str, Any]:
+    from syno.evaluate.latency import compare
+    from syno.evaluate.models import info
+
+    if not assignment:
+        return {"ratio": 1.0}
+    example = info(MODEL).example_input(1)
+    timed = compare(*_network(found, assignment), example, backend="inductor", rounds=ROUNDS)
+    low, high = timed.to_dict()["ratio_quartiles"]
+    return {
+        "ratio": round(timed.ratio, 4),
+        "ratio_low": round(low, 4),
+        "ratio_high": round(high, 4),
+    }
+
+
+# ----------------------------------------------------------------------------------- the table
+
+
+class Table:
+    """The rows, written whole after every cell."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.file = folder / "operators.csv"
+        self.notes = folder / "table.json"
+        self.rows: dict[str, dict[str, Any]] = {}
+        self.about: dict[str, Any] = {"baseline": {}}
+        if self.file.exists():
+            with self.file.open(newline="", encoding="utf-8") as stream:
+                self.rows = {row["operator"]: row for row in csv.DictReader(stream)}
+        if self.notes.exists():
+            self.about = json.loads(self.notes.read_text(encoding="utf-8"))
+
+    def fill(self, text: str | None, cells: Mapping[str, Any]) -> None:
+        """Add cells to a row, or to the baseline, and write the file."""
+        row = self.about["baseline"] if text is None else self.rows[text]
+        row.update(cells)
+        self.write()
+
+    def write(self) -> None:
+        """Write both files, each in one piece."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        partial = self.file.with_suffix(".partial")
+        with partial.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, COLUMNS, restval="", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self.rows.values())
+        partial.replace(self.file)
+        partial.write_text(json.dumps(self.about, indent=1) + "\n", encoding="utf-8")
+        partial.replace(self.notes)
+
+    def missing(self, rung: str, first: int) -> list[str | None]:
+        """Return the operators whose cells of a rung are empty; None is the baseline."""
+        column = RUNGS[rung]
+        texts = list(self.rows)[:first]
+        found: list[str | None] = [text for text in texts if self.rows[text].get(column, "") == ""]
+        return found if column in self.about["baseline"] else [None, *found]
+
+
+def describe(table: Table, seed: int) -> None:
+    """Say in table.json how the rows were made."""
+    from syno.evaluate.fidelities import LadderSettings
+    from syno.evaluate.latency import machine
+    from syno.evaluate.teacher import TEACHER_RECIPES
+
+    table.about.update(
+        {
+            "date": datetime.now(UTC).date().isoformat(),
+            "command": "python bench/tabular_build.py",
+            "model": MODEL,
+            "data": DATA,
+            "seed": seed,
+            "least_flops": LEAST_FLOPS,
+            "settings": asdict(LadderSettings()),
+            "longer_epochs": LONGER_EPOCHS,
+            "teacher": asdict(TEACHER_RECIPES[DATA]),
+            "latency": {"backend": "inductor", "threads": 1, "batch": 1, "rounds": ROUNDS},
+            "machine": machine(),
+            "versions": {name: version(name) for name in ("torch", "numpy")},
+        }
+    )
+    table.write()
+
+
+def run(table: Table, tasks: list[tuple[str, str | None]], workers: int, end: float) -> None:
+    """Measure what is missing, and write each result as it comes."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPool(max_workers=workers, context=context, max_tasks=40) as pool:
+        flying: dict[Future[dict[str, Any]], tuple[str, str | None]] = {}
+        waiting = iter(tasks)
+        while True:
+            while len(flying) < workers and time.monotonic() < end:
+                task = next(waiting, None)
+                if task is None:
+                    break
+                flying[pool.schedule(measure, args=task, timeout=_LIMIT)] = task
+            if not flying:
+                return
+            left = max(end + 60 - time.monotonic(), 0.0)
+            done, _ = wait(flying, timeout=left, return_when=FIRST_COMPLETED)
+            if not done:
+                pool.stop()  # what is in flight is done again next time
+                return
+            for future in done:
+                rung, text = flying.pop(future)
+                table.fill(text, _cells(future, rung))
+                print(
+                    f"{rung}: {table.rows[text] if text else table.about['baseline']}", flush=True
+                )
+
+
+def _cells(future: Future[dict[str, Any]], rung: str) -> dict[str, Any]:
+    try:
+        return future.result()
+    except Exception as error:  # noqa: BLE001 -- whatever stops a candidate is its outcome
+        told = f"{rung}: {type(error).__name__}: {str(error)[:200]}"
+        return {RUNGS[rung]: _CHANCE if "accuracy" in RUNGS[rung] else "", "failure": told}
+
+
+def main() -> None:
+    """Measure what is missing and print the counts."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--operators", type=int, default=300)
+    parser.add_argument("--rungs", nargs="+", choices=RUNGS, default=["long", "fit", "proxies"])
+    parser.add_argument("--first", type=int, help="only the first so many operators")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--minutes", type=float, default=1e6)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, default=FOLDER)
+    chosen = parser.parse_args()
+    end = time.monotonic() + 60 * chosen.minutes
+    table = Table(chosen.folder)
+    if len(table.rows) < chosen.operators:
+        for operator in drawn(chosen.operators, chosen.seed):
+            table.rows.setdefault(str(operator), {"operator": str(operator), **costs(operator)})
+    describe(table, chosen.seed)
+    first = chosen.first or chosen.operators
+    tasks = [(rung, text) for rung in chosen.rungs for text in table.missing(rung, first)]
+    run(table, tasks, chosen.workers, end)
+    counts = {
+        rung: sum(row.get(column, "") != "" for row in table.rows.values())
+        for rung, column in RUNGS.items()
+    }
+    print(json.dumps({"operators": len(table.rows), **counts}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""The ladder of fidelities: from what costs nothing to what a search believes (design section 7).
+
+1. *Layer fit*: seconds. The operators are fitted to the activations of a trained original.
+2. *Short training*: half a minute, from the fitted weights, taught by the original.
+3. *Long training*: from random weights, by the same recipe as the baseline.
+
+A `Ladder` holds what all candidates share: data, the trained original and its activations.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import nn
+
+from syno.evaluate.data import load
+from syno.evaluate.fit import Captured, FitSettings, LayerFit, capture, fit
+from syno.evaluate.models import build, info
+from syno.evaluate.splits import DataSplits
+from syno.evaluate.teacher import teacher
+from syno.evaluate.training import (
+    Progress,
+    Recipe,
+    TrainResult,
+    accuracy_on,
+    autocast,
+    normalized,
+    train,
+)
+from syno.ir.operator import Operator
+from syno.nn.sites import Site, find_sites, replaceable
+from syno.nn.substitution import substitute
+from syno.nn.tuning import tune_for_training
+
+_FIT = FitSettings()
+_SHORT = Recipe(
+    epochs=0.1, batch_size=32, learning_rate=0.02, precision="bfloat16", distillation=0.9
+)
+_LONG = Recipe(epochs=1, batch_size=32, precision="bfloat16")
+
+
+@dataclass(frozen=True)
+class LadderSettings:
+    """What each rung spends; `fit_images` of the validation set judge a fitted network."""
+
+    fit: FitSettings = _FIT
+    fit_images: int = 1_000
+    short: Recipe = _SHORT
+    long: Recipe = _LONG
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A network with fitted operators: what they imitate, and its accuracy without any training."""
+
+    network: nn.Module
+    fit: LayerFit
+    validation_accuracy: float
+    seconds: float
+
+
+class Ladder:
+    """Judges operators at the sites of a model on a data set, at one rung after the other.
+
+    One operator stands at all `sites` (by default those that a search replaces) unless an
+    assignment by site names says otherwise. The teacher is trained where the cache has none.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        data: str,
+        coefficients: Mapping[str, int],
+        *,
+        settings: LadderSettings | None = None,
+    ) -> None:
+        self.model = model
+        self.data_name = data
+        self.coefficients = dict(coefficients)
+        self.settings = settings or LadderSettings()
+
+    @cached_property
+    def data(self) -> DataSplits:
+        """The data; the test set stays closed."""
+        return load(self.data_name)
+
+    @cached_property
+    def teacher(self) -> nn.Module:
+        """The trained original."""
+        return teacher(self.model, self.data_name)
+
+    @cached_property
+    def sites(self) -> list[Site]:
+        """The sites that a search replaces."""
+        found = find_sites(build(self.model), info(self.model).example_input(1))
+        return replaceable(found, self.model)
+
+    @cached_property
+    def captured(self) -> Captured:
+        """What the teacher does, on images of the training set."""
+        count = 2 * self.settings.fit.images
+        images = normalized(self.data.train.images[:count], self.data)
+        return capture(self.teacher, self.sites, images, self.settings.fit)
+
+    def everywhere(self, op: Operator) -> dict[str, Operator]:
+        """Return the assignment of one operator to all sites."""
+        return {site.name: op for site in self.sites}
+
+    def substituted(
+        self, original: nn.Module, assignment: Mapping[str, Operator], seed: int = 0
+    ) -> nn.Module:
+        """Return a copy of `original` with the operators in place."""
+        return substitute(
+            original,
+            assignment,
+            info(self.model).example_input(1),
+            coefficients=self.coefficients,
+            seed=seed,
+        )
+
+    def fitted(self, assignment: Mapping[str, Operator]) -> Fitted:
+        """Return the trained original with fitted operators: the first rung."""
+        start = time.monotonic()
+        network = self.substituted(self.teacher, assignment)
+        layers = {name: self.captured.layers[name] for name in assignment}
+        wanted = Captured(self.captured.images, self.captured.scores, layers)
+        found = fit(network, wanted, self.settings.fit)
+        some = self.data.validation.part(self.settings.fit_images)
+        accuracy = accuracy_on(network, some, self.data)
+        return Fitted(network, found, accuracy, time.monotonic() - start)
+
+    def short(
+        self, network: nn.Module, *, seed: int = 0, on_progress: Progress = lambda _i, _n: None
+    ) -> TrainResult:
+        """Train a fitted network for a short while, in place: the second rung."""
+        recipe = self.settings.short
+        self._tune(network, recipe)
+        options = {"seed": seed, "teacher": self.teacher, "on_progress": on_progress}
+        return train(network, self.data, recipe, **options)  # type: ignore[arg-type]
+
+    def long(
+        self,
+        assignment: Mapping[str, Operator],
+        *,
+        seed: int = 0,
+        recipe: Recipe | None = None,
+        on_progress: Progress = lambda _i, _n: None,
+    ) -> TrainResult:
+        """Train a network from random weights: the last rung. No operator: the baseline."""
+        chosen = recipe or self.settings.long
+        original = build(self.model, seed=seed)
+        network = self.substituted(original, assignment, seed) if assignment else original
+        self._tune(network, chosen)
+        return train(network, self.data, chosen, seed=seed, on_progress=on_progress)
+
+    def _tune(self, network: nn.Module, recipe: Recipe) -> None:
+        """Give the operators their fastest programs for this recipe."""
+        batch = normalized(self.data.train.images[: recipe.batch_size], self.data)
+        tune_for_training(network, batch, context=lambda: autocast(recipe.precision))
