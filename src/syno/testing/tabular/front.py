@@ -1,0 +1,85 @@
+"""Fronts of accuracy and speed, and how much a front covers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from math import log
+
+from syno.search.reward import Reward
+from syno.testing.tabular.table import Row
+
+Point = tuple[float, float]
+
+
+def hypervolume(points: Iterable[Point], reference: Point) -> float:
+    """Return the area that `points` dominate above `reference`; more is better in both.
+
+    Zitzler, Thiele 1998, "Multiobjective optimization using evolutionary algorithms: a comparative
+    case study". Exact, by one sweep from the greatest first coordinate. (Optuna has no public
+    function for it.)
+    """
+    area, height = 0.0, reference[1]
+    for x, y in sorted(points, reverse=True):
+        if x > reference[0] and y > height:
+            area += (x - reference[0]) * (y - height)
+            height = y
+    return area
+
+
+@dataclass(frozen=True)
+class Front:
+    """What is worth finding: accuracy against the logarithm of the latency ratio.
+
+    The reference point is where a candidate is worth nothing: no faster than the original, or
+    `lost` less accurate, from where on the reward of a search is as good as nothing too. The ratio
+    counts on a log scale, as it does in the reward: from 2 to 4 times as fast is as much as from 1
+    to 2. `baseline` is the accuracy of the original after the same training as that of the rows.
+    """
+
+    baseline: float
+    accuracy: str = "long_accuracy"
+    lost: float = Reward.tolerance * Reward.patience
+
+    def point(self, row: Row) -> Point:
+        """Return where a row lies."""
+        return row[self.accuracy], log(row["ratio"])
+
+    def covered(self, rows: Iterable[Row]) -> float:
+        """Return the hypervolume of rows."""
+        return hypervolume(map(self.point, rows), (self.baseline - self.lost, 0.0))
+
+    def growth(self, rows: Iterable[Row]) -> list[float]:
+        """Return the hypervolume after each row."""
+        found: list[float] = []
+        front: list[Row] = []
+        for row in rows:
+            front = first_front([*front, row], self.point)
+            found.append(self.covered(front))
+        return found
+
+
+def first_front(rows: Sequence[Row], point: Callable[[Row], Point]) -> list[Row]:
+    """Return the rows that no other one beats in both; of equal ones the first."""
+    front: list[Row] = []
+    best: float | None = None
+    for row in sorted(rows, key=point, reverse=True):
+        if best is None or point(row)[1] > best:
+            front.append(row)
+            best = point(row)[1]
+    return front
+
+
+def by_fronts(rows: Iterable[Row], point: Callable[[Row], Point]) -> list[Row]:
+    """Return all rows, the first front first, then that of the others, and so on.
+
+    Deb et al. 2002, "A fast and elitist multiobjective genetic algorithm: NSGA-II". It needs no
+    common scale of accuracy and speed. Within a front, the greater first coordinate comes first.
+    """
+    rest, found = list(rows), list[Row]()
+    while rest:
+        front = first_front(rest, point)
+        found += front
+        members = {id(row) for row in front}
+        rest = [row for row in rest if id(row) not in members]
+    return found
