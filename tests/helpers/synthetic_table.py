@@ -58,6 +58,6 @@ def write_table(folder: Path, spec: Spec, operators: Sequence[Operator], seed: i
             if number % 5 == 0:
                 row |= {"long_accuracy_1": "", "longer_accuracy": "", "longer_seconds": ""}
             writer.writerow(row)
-    described = {"made_by": "a test", "baseline": BASELINE}
+    described = {"model": spec.name, "baseline": BASELINE}
     file.with_name("table.json").write_text(json.dumps(described))
     return file

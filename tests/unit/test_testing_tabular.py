@@ -91,7 +91,7 @@ def row(accuracy: float, ratio: float, **more: float) -> Row:
 
 def test_a_table_is_read_as_it_was_written(table: Table) -> None:
     assert [each.operator for each in table.rows] == list(drawn())
-    assert table.provenance == {"made_by": "a test"}
+    assert table.provenance == {"model": "conv1d"}
     assert table.original("long_accuracy") == BASELINE["long_accuracy"]
     assert table.rows[1]["long_seconds"] == 600.0
 

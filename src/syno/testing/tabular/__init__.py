@@ -5,7 +5,7 @@ table of trained candidates costs a strategy nothing to search, so that strategi
 judgements of a candidate, are compared over many seeds on real figures.
 """
 
-from syno.testing.tabular.fidelity import FIDELITIES, Correlation, correlation, top_found
+from syno.testing.tabular.fidelity import FIDELITIES, Correlation, correlation, judged, top_found
 from syno.testing.tabular.front import Front, by_fronts, hypervolume
 from syno.testing.tabular.ladder import Event, Halving, climb, seconds_to, train_all
 from syno.testing.tabular.searching import evaluations_to, order_asked, outcome_of
@@ -27,6 +27,7 @@ __all__ = [
     "correlation",
     "evaluations_to",
     "hypervolume",
+    "judged",
     "order_asked",
     "outcome_of",
     "read_table",

@@ -1,0 +1,278 @@
+"""What the table of measured operators says about fidelities, strategies and the ladder.
+
+Run: python bench/tabular.py [--json] [--plots DIR] (a minute for 300 rows). Reads
+docs/results/tabular, which bench/tabular_build.py fills; rows that lack a cell are left out where
+it is needed. Prints a summary, or one JSON object:
+
+- `spearman`: rank correlation of every fidelity with the long and the longer training, with the
+  95 % interval of a bootstrap over the rows; `seeds` is that of two seeds of the long training,
+  which no fidelity can be expected to exceed.
+- `top`: how many of the truly best tenth are in the first 10, 20 and 30 % by each fidelity.
+- `strategies`: over seeds, the quartiles of the share of the hypervolume (accuracy against the
+  logarithm of the latency ratio; see `syno.testing.tabular.Front`) after so many evaluations, and
+  of the evaluations until 95 % of it. Strategies are rewarded as in a search.
+- `ladder`: over seeds, the quartiles of the seconds of training until 80, 90 and 95 % of the
+  hypervolume, of the seconds in all, and of the share reached in the end: with a long training of
+  every candidate, in random order or as `mcts` asks, and with the ladder, where candidates come in
+  random order. What is not `--least-ratio` times as fast is not trained anywhere, as in a search.
+
+A quartile is null where that many seeds never come so far.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from networks import spec_of
+from search import quartiles
+from tabular_plots import draw_fidelities, draw_strategies
+
+from syno.run.settings import SearchSettings
+from syno.search.registry import STRATEGIES
+from syno.space.space import SynthesisSpace
+from syno.testing.tabular import (
+    FIDELITIES,
+    Event,
+    Front,
+    Halving,
+    Row,
+    Table,
+    TableSpace,
+    climb,
+    correlation,
+    evaluations_to,
+    judged,
+    order_asked,
+    read_table,
+    seconds_to,
+    top_found,
+    train_all,
+)
+
+FOLDER = Path("docs/results/tabular")
+TRUTHS = {"long_training": "long_accuracy", "longer_training": "longer_accuracy"}
+LEVELS = (0.8, 0.9, 0.95)
+SEARCHED = ("long_accuracy", "ratio", "flops", "parameters")
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Question:
+    """The table as strategies see it: what can be reached, and what there is to find."""
+
+    table: Table
+    space: TableSpace
+    front: Front
+
+    @property
+    def rows(self) -> dict[object, Row]:
+        """Return the rows of the space by their operators."""
+        known = {row.operator: row for row in self.table.rows}
+        return {op: known[op] for op in self.space.operators}  # type: ignore[index]
+
+
+def question(table: Table) -> Question:
+    """Return the question that rows with accuracy and latency ratio pose."""
+    rows = table.with_all(*SEARCHED)
+    space = SynthesisSpace(spec_of(table.provenance["model"]))
+    found = TableSpace(space, [row.operator for row in rows])
+    return Question(table, found, Front(table.original("long_accuracy")))
+
+
+# ------------------------------------------------------------------------------------- fidelities
+
+
+def correlations(table: Table) -> Figures:
+    """Return the rank correlations with each truth."""
+    found: Figures = {}
+    for truth, column in TRUTHS.items():
+        found[truth] = {}
+        for name, (judge, _) in FIDELITIES.items():
+            rows = table.with_all(judge, column)
+            values = [judged(row, name) for row in rows], [row[column] for row in rows]
+            found[truth][name] = asdict(correlation(*values))
+    rows = table.with_all("long_accuracy", "longer_accuracy")
+    values = [row["long_accuracy"] for row in rows], [row["longer_accuracy"] for row in rows]
+    found["longer_training"]["long_training"] = asdict(correlation(*values))
+    rows = table.with_all("long_accuracy", "long_accuracy_1")
+    values = [row["long_accuracy"] for row in rows], [row["long_accuracy_1"] for row in rows]
+    return {**found, "seeds": asdict(correlation(*values))}
+
+
+def tops(table: Table) -> Figures:
+    """Return how many of the truly best tenth are among the first by each fidelity."""
+    found: Figures = {}
+    for name, (judge, _) in FIDELITIES.items():
+        rows = table.with_all(judge, "long_accuracy")
+        if not rows:
+            continue
+        values = [judged(row, name) for row in rows], [row["long_accuracy"] for row in rows]
+        counts = {f"{share:.0%}": top_found(*values, share)[0] for share in (0.1, 0.2, 0.3)}
+        found[name] = {"of": top_found(*values, 0.1)[1], "n": len(rows), **counts}
+    return found
+
+
+# ------------------------------------------------------------------------------------- strategies
+
+
+def asked(posed: Question, name: str, seeds: int) -> list[list[Row]]:
+    """Return for each seed the rows in the order in which a strategy asks for them."""
+    make, rows = STRATEGIES[name], posed.rows
+    baseline = posed.front.baseline
+    return [order_asked(make, posed.space, rows, baseline, seed) for seed in range(seeds)]
+
+
+def shares(posed: Question, orders: Iterable[Sequence[Row]]) -> list[list[float]]:
+    """Return for each order the share of the hypervolume after each evaluation.
+
+    A search that ends early keeps what it has.
+    """
+    count, whole = len(posed.rows), posed.front.covered(posed.rows.values())
+    found = []
+    for order in orders:
+        growth = [each / whole for each in posed.front.growth(order)]
+        found.append(growth + growth[-1:] * (count - len(growth)))
+    return found
+
+
+def strategy_figures(grown: Sequence[Sequence[float]]) -> Figures:
+    """Return the quartiles over seeds of the share covered, and of evaluations to 95 %."""
+    count = len(grown[0])
+    at = [places for k in range(12) if (places := 5 * 2**k) < count] + [count]
+    to_95 = [evaluations_to(each, LEVELS[-1]) for each in grown]
+    return {
+        "share": {str(place): _middle([each[place - 1] for each in grown]) for place in at},
+        "evaluations_to_95": quartiles(to_95),
+    }
+
+
+# ----------------------------------------------------------------------------------------- ladder
+
+
+def ladder(posed: Question, orders: Sequence[Sequence[Row]], least: float, h: Halving) -> Figures:
+    """Return what the long training of all costs and what the ladder does.
+
+    `orders` are those in which the default strategy asks, one for each seed.
+    """
+    columns = [FIDELITIES[name][0] for name in (h.fit, h.training)]
+    needed = (*columns, "fit_seconds", "short_seconds", "long_seconds")
+    rows = [r for r in posed.rows.values() if r.has(*needed) and r["ratio"] >= least]
+    if not rows:
+        return {"rows": 0}
+    shuffled = [Random(seed).sample(rows, len(rows)) for seed in range(len(orders))]
+    members = {row.operator for row in rows}
+    chosen = [[row for row in order if row.operator in members] for order in orders]
+    whole = posed.front.covered(rows)
+    return {
+        "rows": len(rows),
+        "halving": asdict(h),
+        "least_ratio": least,
+        "all_random": _spent(posed.front, whole, map(train_all, shuffled)),
+        f"all_{SearchSettings.strategy}": _spent(posed.front, whole, map(train_all, chosen)),
+        "ladder": _spent(posed.front, whole, (climb(each, h) for each in shuffled)),
+    }
+
+
+def _spent(front: Front, whole: float, runs: Iterable[list[Event]]) -> Figures:
+    """Return quartiles over runs; `whole` is the hypervolume of all rows."""
+    known = list(runs)
+    reached = [front.covered(event.row for event in each) / whole for each in known]
+    return {
+        "seconds_to": {
+            str(level): quartiles([seconds_to(each, front, level * whole) for each in known])
+            for level in LEVELS
+        },
+        "seconds": _middle([each[-1].seconds for each in known]),
+        "trained": _middle([float(len(each)) for each in known]),
+        "share": _middle(reached),
+    }
+
+
+def _middle(values: Sequence[float]) -> list[float | None]:
+    return [None if each is None else round(each, 4) for each in quartiles(list(values))]
+
+
+# ------------------------------------------------------------------------------------------- main
+
+
+def lines(found: Figures) -> list[str]:
+    """Return the figures as text."""
+    text = [f"{found['rows']} rows, {found['searched']} searched, {found['unreached']} unreached"]
+    for truth in TRUTHS:
+        for name, each in found["spearman"][truth].items():
+            if each["rho"] is not None:
+                interval = f"{each['low']:+.2f} to {each['high']:+.2f}"
+                text.append(f"{truth}: {name} {each['rho']:+.2f} ({interval}), {each['n']} rows")
+    text.append(f"two seeds: {found['spearman']['seeds']}")
+    text += [f"top: {name}: {each}" for name, each in found["top"].items()]
+    for part in ("strategies", "ladder"):
+        text += [f"{part}: {name}: {each}" for name, each in found.get(part, {}).items()]
+    return text
+
+
+def figures(table: Table, posed: Question | None, chosen: argparse.Namespace) -> Figures:
+    """Return all figures, and draw the plots where they are asked for."""
+    found: Figures = {
+        "rows": len(table.rows),
+        "searched": len(posed.space.operators) if posed else 0,
+        "unreached": len(posed.space.unreached) if posed else 0,
+        "spearman": correlations(table),
+        "top": tops(table),
+    }
+    grown: dict[str, list[list[float]]] = {}
+    if posed is not None:
+        orders = {name: asked(posed, name, chosen.seeds) for name in sorted(STRATEGIES)}
+        grown = {name: shares(posed, each) for name, each in orders.items()}
+        halving = Halving(chosen.batch, chosen.short, chosen.long, chosen.fit)
+        default = orders[SearchSettings.strategy]
+        found["reference"] = {
+            "accuracy": posed.front.baseline - posed.front.lost,
+            "ratio": 1.0,
+            "hypervolume": posed.front.covered(posed.rows.values()),
+        }
+        found["strategies"] = {name: strategy_figures(each) for name, each in grown.items()}
+        found["ladder"] = ladder(posed, default, chosen.least_ratio, halving)
+    if chosen.plots is not None:
+        draw_fidelities(table, chosen.plots / "fidelities.svg")
+        if grown:
+            draw_strategies(grown, chosen.plots / "strategies.svg")
+    return found
+
+
+def parsed() -> argparse.Namespace:
+    """Return what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, default=FOLDER)
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
+    parser.add_argument("--plots", type=Path, help="folder for strategies.svg and fidelities.svg")
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--least-ratio", type=float, default=SearchSettings.least_ratio)
+    parser.add_argument(
+        "--batch", type=int, default=Halving.batch, help="candidates fitted at once"
+    )
+    parser.add_argument("--short", type=float, default=Halving.short, help="share trained shortly")
+    parser.add_argument("--long", type=float, default=Halving.long, help="of these, trained long")
+    parser.add_argument("--fit", choices=FIDELITIES, default=Halving.fit, help="the first rung")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Read, compute, print."""
+    chosen = parsed()
+    table = read_table(chosen.folder / "operators.csv")
+    posed = question(table) if table.with_all(*SEARCHED) else None
+    if posed is not None and posed.front.covered(posed.rows.values()) <= 0:
+        posed = None  # nothing is faster and near enough: there is no front to find
+    found = figures(table, posed, chosen)
+    show: Callable[[Figures], str] = json.dumps if chosen.json else lambda f: "\n".join(lines(f))
+    print(show(found))
+
+
+if __name__ == "__main__":
+    main()
