@@ -29,7 +29,8 @@ def test_a_model_maps_its_input_to_classes(name: str) -> None:
     assert found.shape == (2, row.classes) and found.isfinite().all()
 
 
-# The figures are those of the libraries' documentation, and of Xie et al. 2017 for ResNeXt.
+# The figures are those of the libraries' documentation, and of Xie et al. 2017 for ResNeXt. Of the
+# small GPT-2s they are counted: a layer of width d has 12 d^2 + 13 d.
 LARGE = {
     "resnet34": 21_797_672,
     "densenet121": 7_978_856,
@@ -37,6 +38,8 @@ LARGE = {
     "efficientnetv2-s": 21_458_488,
     "vit-s": 22_050_664,
     "gpt2": 124_439_808,
+    "gpt2-mini": 4_240_896,
+    "gpt2-midi": 12_269_568,
 }
 
 
@@ -55,6 +58,16 @@ def test_gpt2_computes_what_the_library_computes() -> None:
     tokens = torch.randint(50_257, (1, 12), generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         torch.testing.assert_close(ours(tokens), theirs(tokens).logits)
+
+
+def test_the_small_gpt2s_compute_the_same_activation_in_one_kernel() -> None:
+    small = models.build("gpt2-mini").eval()
+    assert isinstance(small, library_models.Gpt2)
+    usual = library_models.Gpt2(4, width=256, heads=4, length=128, tokens=4096).eval()
+    usual.load_state_dict(small.state_dict())
+    tokens = models.info("gpt2-mini").example_input(2)
+    with torch.inference_mode():
+        torch.testing.assert_close(small(tokens), usual(tokens))
 
 
 def test_a_library_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +132,13 @@ def test_all_windows_but_the_stem_are_sites(name: str, sites: int) -> None:
 # ViT: two layers in each of 12 blocks. GPT-2: the projection to queries, keys and values as well.
 @pytest.mark.parametrize(
     ("name", "form", "sites"),
-    [("resnext29-2x64d", "grouped", 9), ("vit-s", "linear", 24), ("gpt2", "linear", 36)],
+    [
+        ("resnext29-2x64d", "grouped", 9),
+        ("vit-s", "linear", 24),
+        ("gpt2", "linear", 36),
+        ("gpt2-mini", "linear", 12),
+        ("gpt2-midi", "linear", 18),
+    ],
 )
 def test_the_others_say_which_sites_are_theirs(name: str, form: str, sites: int) -> None:
     row = models.info(name)

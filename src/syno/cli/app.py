@@ -44,7 +44,8 @@ Model = Annotated[
     str,
     typer.Option(
         help="convnet (8x8 digits) or resnet20 (CIFAR); to time only: resnet18, resnet34, "
-        "densenet121, resnext29-2x64d, efficientnetv2-s, vit-s (all ImageNet), gpt2."
+        "densenet121, resnext29-2x64d, efficientnetv2-s, vit-s (all ImageNet), gpt2, gpt2-mini, "
+        "gpt2-midi."
     ),
 ]
 Data = Annotated[

@@ -71,20 +71,68 @@ class Gpt2(nn.Module):
     Its projections are modules of the class `Conv1D`, which are linear layers. Attention is torch's
     causal one under a name that the library has no masks for: else it looks into the input for
     several texts in one, and what is compiled or exported computes a mask that eager code does not.
+
+    `layers`, `width` and `heads` are those of the small one by default. `length` is the longest
+    text and `tokens` the size of the vocabulary; `dropout` is the share that training drops.
+    `activation` is the library's name of one; `gelu_pytorch_tanh` computes what the default does,
+    in one kernel.
     """
 
-    def __init__(self, layers: int = 12) -> None:
+    def __init__(
+        self,
+        layers: int = 12,
+        *,
+        width: int = 768,
+        heads: int = 12,
+        length: int = 1024,
+        tokens: int = 50_257,
+        dropout: float = 0.1,
+        activation: str = "gelu_new",
+    ) -> None:
         super().__init__()
         library: Any = _library("transformers", "gpt2")
         attention = import_module("transformers.integrations.sdpa_attention").sdpa_attention_forward
         library.AttentionInterface.register(_CAUSAL, attention)
-        config = library.GPT2Config(n_layer=layers, use_cache=False, attn_implementation=_CAUSAL)
+        config = library.GPT2Config(
+            n_layer=layers,
+            n_embd=width,
+            n_head=heads,
+            n_positions=length,
+            vocab_size=tokens,
+            bos_token_id=0,
+            eos_token_id=0,
+            resid_pdrop=dropout,
+            embd_pdrop=dropout,
+            attn_pdrop=dropout,
+            activation_function=activation,
+            use_cache=False,
+            attn_implementation=_CAUSAL,
+        )
         self.gpt2 = library.GPT2LMHeadModel(config)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Map (batch, length) tokens to (batch, length, 50257) logits."""
+        """Map (batch, length) tokens to (batch, length, vocabulary) logits."""
         logits: Tensor = self.gpt2(tokens).logits
         return logits
+
+
+def gpt2_mini() -> nn.Module:
+    """GPT-2 with 4 layers of width 256, for texts of 128 tokens out of 4,096.
+
+    It sees a text once: nothing is dropped.
+    """
+    return _small_gpt2(layers=4, width=256, heads=4)
+
+
+def gpt2_midi() -> nn.Module:
+    """GPT-2 with 6 layers of width 384, for texts of 128 tokens out of 4,096."""
+    return _small_gpt2(layers=6, width=384, heads=6)
+
+
+def _small_gpt2(layers: int, width: int, heads: int) -> nn.Module:
+    fused = "gelu_pytorch_tanh"
+    sizes = {"width": width, "heads": heads, "length": 128, "tokens": 4096}
+    return Gpt2(layers, **sizes, dropout=0.0, activation=fused)
 
 
 def _torchvision(name: str) -> nn.Module:

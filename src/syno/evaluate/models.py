@@ -71,6 +71,19 @@ def _imagenet(
     return ModelInfo(name, _IMAGE, 1000, None, make, summary, sites=sites)
 
 
+def _small_gpt2(name: str, make: Callable[[], nn.Module], summary: str) -> ModelInfo:
+    return ModelInfo(
+        name,
+        (1, 128),
+        4096,
+        None,  # text is no data set of images: bench/language.py trains it
+        make,
+        summary,
+        vocabulary=4096,
+        sites=("*.c_attn", "*.mlp.*"),
+    )
+
+
 MODELS: Mapping[str, ModelInfo] = {
     row.name: row
     for row in (
@@ -105,5 +118,7 @@ MODELS: Mapping[str, ModelInfo] = {
             vocabulary=50_257,
             sites=("*.c_attn", "*.mlp.*"),
         ),
+        _small_gpt2("gpt2-mini", library.gpt2_mini, "GPT-2, 4 layers of width 256"),
+        _small_gpt2("gpt2-midi", library.gpt2_midi, "GPT-2, 6 layers of width 384"),
     )
 }
