@@ -151,7 +151,7 @@ def export(
     """
     from syno.ir.parser import parse
     from syno.lower.backends import program_of, write_source
-    from syno.run.files import write_atomically
+    from syno.ir.files import write_atomically
 
     text, sizes = resolve(formula, parse_sizes(size or []))
     source = write_source(program_of(parse(text), sizes, backend), backend)

@@ -15,7 +15,7 @@ from syno.ir.errors import FileError
 from syno.report.details import colored, details_of
 from syno.report.figures import collect, signed
 from syno.report.pareto import below, pareto_svg
-from syno.run.files import write_atomically
+from syno.ir.files import write_atomically
 from syno.run.study import read_study
 
 _TEMPLATES = Path(__file__).with_name("templates")
