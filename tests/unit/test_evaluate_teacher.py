@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from syno.evaluate import teacher as module
+from syno.evaluate.recipes import Recipe
 from syno.evaluate.teacher import TEACHER_RECIPES, teacher, teacher_accuracy, teacher_file
-from syno.evaluate.training import Recipe
 from syno.ir.errors import DataError
 
 SHORT: Mapping[str, Recipe] = {"digits": Recipe(epochs=0.3, batch_size=64, learning_rate=0.1)}

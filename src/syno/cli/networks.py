@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -46,6 +47,23 @@ def train(
         float | None,
         typer.Option(help="Epochs; may be a fraction.", show_default="the recipe of the data"),
     ] = None,
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full",
+            help="Train by the long recipe of the data set, for a figure to report.",
+        ),
+    ] = False,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Keep the training in this file, so that the same command goes on if it is "
+            "stopped.",
+            show_default="none",
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:1.")] = "cpu",
     seed: Annotated[int, typer.Option(min=0, help="Seed of weights, order and augmentation.")] = 0,
     test: Annotated[
         bool, typer.Option("--test", help="Also report accuracy on the test set.")
@@ -55,7 +73,8 @@ def train(
     """Train a model, or the model with an operator in its convolutions, and report its accuracy.
 
     The operator replaces the same layers as in a search. Its sizes come from the layers; k=3, s=2
-    and g=4 are set; --size sets other symbols of the formula.
+    and g=4 are set; --size sets other symbols of the formula. A full training says its validation
+    accuracy after each epoch; what counts is that of the last.
 
     Example: syno train --operator separable-convolution --epochs 2
     """
@@ -63,19 +82,30 @@ def train(
 
     import torch
 
-    from syno.evaluate.training import accuracy_on, recipe_for
+    from syno.evaluate.checkpoint import Checkpoint
+    from syno.evaluate.recipes import recipe_for
+    from syno.evaluate.training import Execution, accuracy_on
     from syno.evaluate.training import train as run_training
     from syno.run.candidate import Task, build, data_for
 
     data = default_data(model, data)
-    recipe = recipe_for(data)
+    recipe = recipe_for(data, full=full)
     recipe = recipe if epochs is None else replace(recipe, epochs=epochs)
+    execution = Execution(device, on_epoch=_say_epoch if full else None)
     splits = data_for(model, data)
     torch.set_num_threads(1)
     text, coefficients = (None, {}) if operator is None else _placed(operator, size)
     network, flops = build(Task(model, data, text, coefficients, asdict(recipe), seed=seed))
     with plain_progress(err, "training") as step:
-        result = run_training(network, splits, recipe, seed=seed, on_progress=step)
+        result = run_training(
+            network,
+            splits,
+            recipe,
+            seed=seed,
+            on_progress=step,
+            checkpoint=None if checkpoint is None else Checkpoint(checkpoint),
+            execution=execution,
+        )
     answer: dict[str, Any] = {"model": model, "data": data, "operator": text, "seed": seed}
     answer |= {"recipe": asdict(recipe), "site_flops": flops, **asdict(result)}
     out.print(
@@ -86,6 +116,10 @@ def train(
         answer["test_accuracy"] = found
         out.print(f"test accuracy {100 * found:.2f} %")
     emit(as_json, answer)
+
+
+def _say_epoch(epoch: int, accuracy: float) -> None:
+    err.print(f"epoch {epoch}: validation accuracy {100 * accuracy:.2f} %")
 
 
 @app.command()

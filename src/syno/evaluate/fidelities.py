@@ -16,20 +16,15 @@ from functools import cached_property
 
 from torch import nn
 
+from syno.evaluate.batches import normalized
 from syno.evaluate.data import load
+from syno.evaluate.descent import autocast
 from syno.evaluate.fit import Captured, FitSettings, LayerFit, capture, fit
 from syno.evaluate.models import build, info
+from syno.evaluate.recipes import Recipe
 from syno.evaluate.splits import DataSplits
 from syno.evaluate.teacher import teacher
-from syno.evaluate.training import (
-    Progress,
-    Recipe,
-    TrainResult,
-    accuracy_on,
-    autocast,
-    normalized,
-    train,
-)
+from syno.evaluate.training import Progress, TrainResult, accuracy_on, train
 from syno.ir.operator import Operator
 from syno.nn.sites import Site, find_sites, replaceable
 from syno.nn.substitution import substitute

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -14,7 +13,8 @@ from torch import nn
 from syno.evaluate.cifar10 import cache_folder
 from syno.evaluate.data import load
 from syno.evaluate.models import build
-from syno.evaluate.training import Progress, Recipe, accuracy_on, train
+from syno.evaluate.recipes import Recipe
+from syno.evaluate.training import Progress, accuracy_on, train
 from syno.ir.errors import DataError
 
 TEACHER_RECIPES: Mapping[str, Recipe] = {
@@ -51,7 +51,7 @@ def teacher(
 
 def teacher_file(model: str, data: str, recipe: Recipe, seed: int) -> Path:
     """Return where the weights are kept; another recipe is another file."""
-    text = json.dumps([model, data, seed, asdict(recipe)], sort_keys=True)
+    text = json.dumps([model, data, seed, recipe.to_dict()], sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     return cache_folder() / "teachers" / f"{model}-{data}-{digest}.pt"
 

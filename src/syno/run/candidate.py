@@ -49,7 +49,8 @@ def evaluate(task: Task) -> Outcome:
 
     from syno.evaluate.latency import compare
     from syno.evaluate.models import info
-    from syno.evaluate.training import NotANumber, Recipe, train
+    from syno.evaluate.recipes import Recipe
+    from syno.evaluate.training import Diverged, NotANumber, train
     from syno.nn.substitution import count_parameters
 
     torch.set_num_threads(1)
@@ -78,6 +79,8 @@ def evaluate(task: Task) -> Outcome:
         )
     except NotANumber as error:
         return Failed("not_a_number", str(error))
+    except Diverged as error:
+        return Failed("diverged", str(error))
     extra["training"] = asdict(result)
     parameters = count_parameters(network)
     return Scored(result.validation_accuracy, ratio, flops, parameters, extra)

@@ -60,7 +60,7 @@ class Search:
         evaluator: Callable[[Task], Outcome] = evaluate,
     ) -> None:
         from syno.evaluate.models import info
-        from syno.evaluate.training import recipe_for
+        from syno.evaluate.recipes import recipe_for
 
         self.settings = settings
         self.listen = listen
@@ -69,7 +69,7 @@ class Search:
         recipe = recipe_for(settings.data)
         if settings.epochs is not None:
             recipe = replace(recipe, epochs=settings.epochs)
-        self.recipe = asdict(recipe)
+        self.recipe = recipe.to_dict()
         self.spec, self.sites, self.flops = question(settings.model)
         self.coefficients = {name: self.spec.bindings[0][name] for name in self.spec.coefficients}
         self.mode = settings.mode or info(settings.model).mode

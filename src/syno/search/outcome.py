@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from math import isfinite
 from typing import Any, Literal
 
-FailureKind = Literal["error", "out_of_memory", "not_a_number", "crashed"]
+FailureKind = Literal["error", "out_of_memory", "not_a_number", "diverged", "crashed"]
 
 
 @dataclass(frozen=True)
