@@ -309,7 +309,7 @@ def main() -> None:
     """Measure what is missing and print the counts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--operators", type=int, default=300)
-    parser.add_argument("--rungs", nargs="+", choices=RUNGS, default=["long", "fit", "proxies"])
+    parser.add_argument("--rungs", nargs="+", choices=RUNGS, default=["proxies", "fit", "long"])
     parser.add_argument("--first", type=int, help="only the first so many operators")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--minutes", type=float, default=1e6)
@@ -323,7 +323,9 @@ def main() -> None:
             table.rows.setdefault(str(operator), {"operator": str(operator), **costs(operator)})
     describe(table, chosen.seed)
     first = chosen.first or chosen.operators
-    tasks = [(rung, text) for rung in chosen.rungs for text in table.missing(rung, first)]
+    missing = {rung: table.missing(rung, first) for rung in chosen.rungs}
+    order: list[str | None] = [None, *table.rows]
+    tasks = [(rung, text) for text in order for rung in chosen.rungs if text in missing[rung]]
     run(table, tasks, chosen.workers, end)
     counts = {
         rung: sum(row.get(column, "") != "" for row in table.rows.values())

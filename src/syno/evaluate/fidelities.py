@@ -31,6 +31,7 @@ from syno.nn.substitution import substitute
 from syno.nn.tuning import tune_for_training
 
 _FIT = FitSettings()
+_TUNED = 32  # images of a batch with which programs for the fit are timed
 _SHORT = Recipe(
     epochs=0.1, batch_size=32, learning_rate=0.02, precision="bfloat16", distillation=0.9
 )
@@ -120,6 +121,7 @@ class Ladder:
         """Return the trained original with fitted operators: the first rung."""
         start = time.monotonic()
         network = self.substituted(self.teacher, assignment)
+        tune_for_training(network, self.captured.images[0][:_TUNED])
         layers = {name: self.captured.layers[name] for name in assignment}
         wanted = Captured(self.captured.images, self.captured.scores, layers)
         found = fit(network, wanted, self.settings.fit)
