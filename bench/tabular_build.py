@@ -6,7 +6,8 @@ from the space that a search of ResNet-20 on CIFAR-10 sees. The rungs: `fit` (la
 training from the fitted weights), `long` (training from random weights, seed 0), `long-1` (the
 same, seed 1), `longer` (more epochs, seed 0), `proxies` (zero-cost, at random start), `ratio`
 (latency compiled by Inductor, one thread, batch 1, beside the original: run it alone). `--first`
-restricts a rung to the first so many operators. Writes docs/results/tabular/operators.csv, one row
+restricts a rung to the first so many operators. Seconds are those of the processor, one thread, so
+that what else the machine does is left out. Writes docs/results/tabular/operators.csv, one row
 an operator, and table.json: settings, baseline, machine and versions. Prints the counts of filled
 cells as JSON in its last line.
 """
@@ -16,10 +17,8 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import multiprocessing
 import time
 from collections.abc import Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -28,11 +27,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from pebble import ProcessPool
-
 from syno.ir.operator import Operator
 from syno.ir.parser import parse
+from syno.run.executor import Executor
 from syno.run.search import question
+from syno.run.settings import ProcessLimits
+from syno.search.outcome import Outcome, Scored
 from syno.space.space import SynthesisSpace
 
 MODEL, DATA = "resnet20", "cifar10"
@@ -71,8 +71,9 @@ RUNGS = {
     "proxies": "synflow",
     "ratio": "ratio",
 }
-_CHANCE = 0.1
-_LIMIT = 5_400  # seconds for one cell
+CHANCE = 0.1
+LIMITS = ProcessLimits(seconds=5_400.0)
+GRACE = 60.0  # seconds after the end in which what is in flight may finish
 
 
 def drawn(count: int, seed: int) -> list[Operator]:
@@ -127,11 +128,16 @@ def costs(operator: Operator) -> dict[str, int]:
     }
 
 
-def measure(rung: str, text: str | None) -> dict[str, Any]:
+def measure(task: tuple[str, str | None]) -> Outcome:
     """Return the cells of one rung; runs in a process of its own. No text: the baseline."""
     import torch
 
     torch.set_num_threads(1)
+    return Scored(0.0, 1.0, 0, 0, cells_of(*task))
+
+
+def cells_of(rung: str, text: str | None) -> dict[str, Any]:
+    """Return the cells of one rung of an operator."""
     found = ladder()
     assignment = found.everywhere(parse(text)) if text else {}
     if rung == "fit":
@@ -143,24 +149,30 @@ def measure(rung: str, text: str | None) -> dict[str, Any]:
     recipe = found.settings.long
     if rung == "longer":
         recipe = replace(recipe, epochs=LONGER_EPOCHS)
+    start = time.process_time()
     result = found.long(assignment, seed=int(rung == "long-1"), recipe=recipe)
+    seconds = round(time.process_time() - start, 1)
     name = rung.replace("-", "_accuracy_") if "-" in rung else f"{rung}_accuracy"
     cells = {name: result.validation_accuracy}
-    return cells if rung == "long-1" else {**cells, f"{rung}_seconds": round(result.seconds, 1)}
+    return cells if rung == "long-1" else {**cells, f"{rung}_seconds": seconds}
 
 
 def _fit(found: Any, assignment: Mapping[str, Operator]) -> dict[str, Any]:
     if not assignment:
         return {"short_accuracy": None}
+    _ = found.teacher, found.captured  # shared by all candidates: no part of the price of one
+    start = time.process_time()
     fitted = found.fitted(assignment)
+    middle = time.process_time()
     result = found.short(fitted.network)
+    end = time.process_time()
     return {
         "fit_residual": round(fitted.fit.residual, 6),
         "fit_network_residual": round(fitted.fit.network_residual, 6),
         "fit_accuracy": fitted.validation_accuracy,
-        "fit_seconds": round(fitted.seconds, 2),
+        "fit_seconds": round(middle - start, 2),
         "short_accuracy": result.validation_accuracy,
-        "short_seconds": round(result.seconds, 2),
+        "short_seconds": round(end - middle, 2),
     }
 
 
@@ -272,37 +284,31 @@ def describe(table: Table, seed: int) -> None:
 
 def run(table: Table, tasks: list[tuple[str, str | None]], workers: int, end: float) -> None:
     """Measure what is missing, and write each result as it comes."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPool(max_workers=workers, context=context, max_tasks=40) as pool:
-        flying: dict[Future[dict[str, Any]], tuple[str, str | None]] = {}
-        waiting = iter(tasks)
+    waiting = iter(tasks)
+    with Executor(workers, LIMITS) as pool:
         while True:
-            while len(flying) < workers and time.monotonic() < end:
+            while pool.has_room and time.monotonic() < end:
                 task = next(waiting, None)
                 if task is None:
                     break
-                flying[pool.schedule(measure, args=task, timeout=_LIMIT)] = task
-            if not flying:
-                return
-            left = max(end + 60 - time.monotonic(), 0.0)
-            done, _ = wait(flying, timeout=left, return_when=FIRST_COMPLETED)
-            if not done:
-                pool.stop()  # what is in flight is done again next time
-                return
-            for future in done:
-                rung, text = flying.pop(future)
-                table.fill(text, _cells(future, rung))
+                pool.submit(task, measure, task)
+            if not pool.flying or time.monotonic() > end + GRACE:
+                return  # what is in flight is done again next time
+            done = pool.next_done(5.0)
+            if done is not None:
+                (rung, text), outcome = done
+                table.fill(text, _cells(rung, outcome))
                 print(
                     f"{rung}: {table.rows[text] if text else table.about['baseline']}", flush=True
                 )
 
 
-def _cells(future: Future[dict[str, Any]], rung: str) -> dict[str, Any]:
-    try:
-        return future.result()
-    except Exception as error:  # noqa: BLE001 -- whatever stops a candidate is its outcome
-        told = f"{rung}: {type(error).__name__}: {str(error)[:200]}"
-        return {RUNGS[rung]: _CHANCE if "accuracy" in RUNGS[rung] else "", "failure": told}
+def _cells(rung: str, outcome: Outcome) -> dict[str, Any]:
+    """Return the cells of a row; a training that fails has the accuracy of chance."""
+    if isinstance(outcome, Scored):
+        return dict(outcome.extra)
+    empty = {RUNGS[rung]: CHANCE} if "accuracy" in RUNGS[rung] else {}
+    return {**empty, "failure": f"{rung}: {outcome}"[:300]}
 
 
 def main() -> None:
