@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 from typing import NoReturn
+from zlib import crc32
 
 from syno.run.candidate import Task
 from syno.search.outcome import Outcome, Scored
@@ -24,6 +25,15 @@ class Unpicklable(Exception):
 
 def score(_task: object = None) -> Scored:
     return Scored(0.5, 1.5, 10, 20, {"latency": {"ratio": 1.5}})
+
+
+def by_rung(task: Task) -> Outcome:
+    """Score a candidate by its text: the same order on every rung, nearer to it on the later."""
+    drawn = crc32((task.operator or "").encode()) / 2**32
+    accuracy = {"fit": 0.2 + 0.3 * drawn, "short": 0.4 + 0.4 * drawn, "long": 0.5 + 0.4 * drawn}
+    ratio = 1.5 if task.rounds else 1.0
+    extra = {"latency": {"ratio": 1.5}} if task.rounds else {}
+    return Scored(accuracy[task.rung], ratio, 10, 20, {**extra, "seconds": 1.0})
 
 
 def hang(_task: object = None) -> NoReturn:

@@ -49,6 +49,17 @@ def search(
             show_default="the recipe of the data",
         ),
     ] = None,
+    ladder: Annotated[
+        bool,
+        typer.Option(
+            "--ladder",
+            help="Judge candidates by how well they imitate the trained layers, then by a short "
+            "training; only the best are trained from the start.",
+        ),
+    ] = SearchSettings.ladder,
+    share: Annotated[
+        int, typer.Option(help="With --ladder, one candidate in so many climbs to the next rung.")
+    ] = SearchSettings.share,
     finalists: Annotated[
         int,
         typer.Option(
@@ -100,6 +111,8 @@ def search(
         workers=workers,
         finalists=finalists,
         epochs=epochs,
+        ladder=ladder,
+        share=share,
         batch=batch,
         mode=mode,
         limits=ProcessLimits(limit_seconds, limit_megabytes),

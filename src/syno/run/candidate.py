@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import copy
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from syno.ir.errors import DataError
+from syno.run.ladder import Rung
 from syno.run.quiet import quiet, wait_for_quiet
 from syno.search.outcome import Failed, Outcome, Pruned, Scored
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from syno.evaluate.fidelities import Ladder
     from syno.evaluate.splits import DataSplits
 
 _BACKENDS = {"eager": "torch", "compile": "inductor"}  # what the modes of a search are called there
@@ -26,7 +29,7 @@ class Task:
     """What a worker needs to evaluate one operator; `operator` None means the original network.
 
     `least_ratio` is the speed below which a candidate is not worth training; `rounds` the number of
-    interleaved timing rounds, 0 for none.
+    interleaved timing rounds, 0 for none. `rung` is how the operator is judged (`run/ladder.py`).
     """
 
     model: str
@@ -40,6 +43,7 @@ class Task:
     least_ratio: float = 0.0
     rounds: int = 9
     train: bool = True
+    rung: Rung = "long"
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -49,8 +53,7 @@ def evaluate(task: Task) -> Outcome:
 
     from syno.evaluate.latency import compare
     from syno.evaluate.models import info
-    from syno.evaluate.recipes import Recipe
-    from syno.evaluate.training import Diverged, NotANumber, train
+    from syno.evaluate.training import Diverged, NotANumber
     from syno.nn.substitution import count_parameters
 
     torch.set_num_threads(1)
@@ -69,21 +72,54 @@ def evaluate(task: Task) -> Outcome:
             return Pruned(f"only {ratio:.2f} times as fast as the original", extra)
     if not task.train:
         return Scored(0.0, ratio, flops, count_parameters(network), extra)
+    start = time.process_time()
     try:
-        result = train(
-            network,
-            _data(task.data),
-            Recipe(**task.recipe),
-            seed=task.seed,
-            on_progress=lambda _step, _steps: wait_for_quiet(),
-        )
-    except NotANumber as error:
+        accuracy, training = _judged(task, network)
+    except (NotANumber, Diverged) as error:
         return Failed("not_a_number", str(error))
-    except Diverged as error:
-        return Failed("diverged", str(error))
-    extra["training"] = asdict(result)
-    parameters = count_parameters(network)
-    return Scored(result.validation_accuracy, ratio, flops, parameters, extra)
+    extra["training"] = training
+    extra["seconds"] = time.process_time() - start
+    return Scored(accuracy, ratio, flops, count_parameters(network), extra)
+
+
+def _judged(task: Task, network: nn.Module) -> tuple[float, dict[str, Any]]:
+    """Return the validation accuracy at the rung of a task, and how it came about."""
+    from syno.evaluate.batches import normalized
+    from syno.evaluate.recipes import Recipe
+    from syno.evaluate.training import train
+    from syno.ir.parser import parse
+    from syno.nn.tuning import tune_for_training
+
+    if task.rung == "long":
+        recipe, data = Recipe(**task.recipe), _data(task.data)
+        tune_for_training(network, normalized(data.train.images[: recipe.batch_size], data))
+        options: Any = {"seed": task.seed, "on_progress": _give_way}
+        result = train(network, data, recipe, **options)
+        return result.validation_accuracy, asdict(result)
+    ladder = _ladder(task.model, task.data, tuple(sorted(task.coefficients.items())))
+    assert task.operator is not None  # the original needs no fit
+    fitted = ladder.fitted(ladder.everywhere(parse(task.operator)))
+    if task.rung == "fit":
+        return fitted.validation_accuracy, fitted.fit.to_dict()
+    result = ladder.short(fitted.network, seed=task.seed, on_progress=_give_way)
+    return result.validation_accuracy, asdict(result)
+
+
+def _give_way(_step: int, _steps: int) -> None:
+    """Hold a training while another process times."""
+    wait_for_quiet()
+
+
+def prepare_ladder(task: Task) -> Outcome:
+    """Train the teacher of a task's model where the cache has none; runs in a worker process."""
+    import torch
+
+    from syno.evaluate.teacher import teacher
+
+    torch.set_num_threads(1)
+    start = time.process_time()
+    teacher(task.model, task.data, on_progress=_give_way)
+    return Scored(0.0, 1.0, 0, 0, {"seconds": time.process_time() - start})
 
 
 def _keep_locks_in_process() -> None:
@@ -156,3 +192,10 @@ def _data(name: str) -> DataSplits:
     from syno.evaluate.data import load
 
     return load(name)
+
+
+@cache
+def _ladder(model: str, data: str, coefficients: tuple[tuple[str, int], ...]) -> Ladder:
+    from syno.evaluate.fidelities import Ladder
+
+    return Ladder(model, data, dict(coefficients))

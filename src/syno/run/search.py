@@ -18,8 +18,9 @@ from typing import Any
 from syno.ir.errors import StudyError, SynoError
 from syno.ir.operator import Operator
 from syno.ir.parser import parse
-from syno.run.candidate import Task, data_for, evaluate
+from syno.run.candidate import Task, data_for, evaluate, prepare_ladder
 from syno.run.executor import Executor
+from syno.run.ladder import RUNGS, Climb, Rung, after
 from syno.run.ranking import finalists, pareto_front, summary
 from syno.run.settings import SearchSettings
 from syno.run.study import Record, Study, open_study
@@ -50,7 +51,8 @@ Listener = Callable[[Event], None]
 class Search:
     """One run of the main job; `run` returns the summary that `--json` prints.
 
-    `evaluator` turns a task into an outcome, in a worker process: it has to pickle.
+    `evaluator` turns a task into an outcome, in a worker process, `preparer` makes what those of a
+    ladder need: both have to pickle.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Search:
         settings: SearchSettings,
         listen: Listener = lambda _event: None,
         evaluator: Callable[[Task], Outcome] = evaluate,
+        preparer: Callable[[Task], Outcome] = prepare_ladder,
     ) -> None:
         from syno.evaluate.models import info
         from syno.evaluate.recipes import recipe_for
@@ -65,6 +68,9 @@ class Search:
         self.settings = settings
         self.listen = listen
         self.evaluator = evaluator
+        self.preparer = preparer
+        self.climb = Climb(settings.share)
+        self.waiting: list[tuple[int, Operator, Rung]] = []
         self.start = time.monotonic()
         recipe = recipe_for(settings.data)
         if settings.epochs is not None:
@@ -99,6 +105,7 @@ class Search:
             study.note("question", self._question())
             with Executor(self.settings.workers, self.settings.limits) as pool:
                 self._baseline(study, pool)
+                self._teacher(pool)
                 self._candidates(study, pool)
                 self._confirm(study, pool)
             self._time_finalists(study)
@@ -125,6 +132,7 @@ class Search:
             "recipe": self.recipe,
             "batch": self.settings.batch,
             "mode": self.mode,
+            **({"ladder": self.settings.share} if self.settings.ladder else {}),
         }
 
     def _question(self) -> dict[str, Any]:
@@ -179,9 +187,23 @@ class Search:
         text = f"the original reaches {100 * self.baseline.accuracy:.2f} % on validation"
         self.listen(Event("baseline", text, 0.0))
 
+    def _teacher(self, pool: Executor) -> None:
+        """Let the original be trained that candidates of a ladder imitate, unless it is cached."""
+        if not self.settings.ladder:
+            return
+        self.listen(Event("teacher", "a trained original, to imitate", 0.0))
+        pool.submit(None, self.preparer, self._task(None))
+        outcome = self._wait(pool)[1]
+        if not isinstance(outcome, Scored):
+            raise StudyError(
+                f"The original that candidates imitate could not be trained: {_reason(outcome)}. "
+                "Without --ladder none is needed."
+            )
+
     def _candidates(self, study: Study, pool: Executor) -> None:
         """Ask, evaluate and tell until time or trials are spent."""
         strategy = self._strategy(study)
+        self.waiting.clear()
         while True:
             self._fill(study, pool, strategy)
             if not pool.flying:
@@ -189,15 +211,23 @@ class Search:
             found = self._next(pool, self.end)
             if found is None:
                 self.ended = "time"
-                for number, _ in pool.abandon():
+                for number, *_ in [*pool.abandon(), *self.waiting]:
                     study.abandon(number)
                 return
-            (number, operator), outcome = found
-            self._tell(study, strategy, number, operator, outcome)
+            (number, operator, rung), outcome = found
+            told = self.climb.judge(number, rung, outcome) if self.settings.ladder else outcome
+            if told is None:
+                self.waiting.append((number, operator, after(rung)))
+            else:
+                self._tell(study, strategy, number, operator, told)
 
     def _fill(self, study: Study, pool: Executor, strategy: Strategy) -> None:
         """Give every free worker a candidate, as long as there are any to be had."""
+        first: Rung = "fit" if self.settings.ladder else "long"
         while pool.has_room:
+            if self.waiting:
+                self._submit(pool, *self.waiting.pop(0))
+                continue
             if self.trained + len(pool.flying) >= self.settings.trials:
                 self.ended = "trials"
                 return
@@ -205,8 +235,14 @@ class Search:
             operator = self._ask(study, strategy)
             if operator is None:
                 return
-            number = study.begin(str(operator))
-            pool.submit((number, operator), self.evaluator, self._task(str(operator)))
+            self._submit(pool, study.begin(str(operator)), operator, first)
+
+    def _submit(self, pool: Executor, number: int, operator: Operator, rung: Rung) -> None:
+        """Let a worker judge a candidate; it is timed at the first of its rungs."""
+        task = replace(self._task(str(operator)), rung=rung)
+        if self.settings.ladder and rung != RUNGS[0]:
+            task = replace(task, rounds=0, least_ratio=0.0)
+        pool.submit((number, operator, rung), self.evaluator, task)
 
     def _strategy(self, study: Study) -> Strategy:
         """Return the strategy, told of everything that earlier runs found."""
@@ -224,6 +260,7 @@ class Search:
                     f"Candidate {record.number} of the study {self.settings.study} cannot be read: "
                     f"{error}\nAnother version of Syno wrote it; choose another file with --study."
                 ) from None
+            self.climb.remember(record.number, record.outcome)
             strategy.tell(operator, record.outcome)
         return strategy
 

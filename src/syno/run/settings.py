@@ -30,6 +30,8 @@ class SearchSettings:
     numbers that ask for nothing.
 
     Candidates are timed under `mode` (eager or compile; None: as the model's registry row says).
+    With `ladder` a candidate is judged by a layer fit and a short training first, and only one in
+    `share` climbs from each to the next (`run/ladder.py`); that belongs to the identity too.
     One is not trained if it is less than `least_ratio` times as fast as the original, or needs less
     than the share `least_flops` of its multiply-adds: so little never was enough.
     """
@@ -49,6 +51,8 @@ class SearchSettings:
     confirm_seeds: int = 2
     batch: int = 1
     epochs: float | None = None
+    ladder: bool = False
+    share: int = 4
     limits: ProcessLimits = ProcessLimits()
 
     def __post_init__(self) -> None:
@@ -64,5 +68,7 @@ class SearchSettings:
         for name, value in numbers.items():
             if not 0 < value < inf:
                 raise SynoError(f"--{name} has to be a number above 0; it is {value}.")
+        if self.share < 2:
+            raise SynoError(f"--share has to be 2 or more; it is {self.share}.")
         if self.finalists < 0 or self.confirm_seeds < 0:
             raise SynoError(f"--finalists has to be 0 or more; it is {self.finalists}.")

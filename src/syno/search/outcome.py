@@ -38,10 +38,16 @@ class TimedOut:
 
 @dataclass(frozen=True)
 class Pruned:
-    """A candidate given up before it was trained, with the reason in words."""
+    """A candidate given up before it was trained, or before its training was whole, and why.
+
+    Where a cheaper judgement gave it up, `accuracy` is what it would about have reached, and
+    `ratio` how fast it is.
+    """
 
     reason: str
     extra: Mapping[str, Any] = field(default_factory=dict)
+    accuracy: float | None = None
+    ratio: float | None = None
 
 
 Outcome = Scored | Failed | TimedOut | Pruned

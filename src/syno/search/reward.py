@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import log
 
-from syno.search.outcome import Outcome, Scored
+from syno.search.outcome import Outcome, Pruned, Scored
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,8 @@ class Reward:
 
     A candidate `tolerance` (a share of 1) below `baseline` accuracy keeps all of its speed bonus,
     one `patience` times further below keeps none. Speed counts on a log scale up to `best_ratio`.
-    Anything that was not measured earns nothing.
+    A candidate that a cheaper judgement gave up counts as what it would about have reached;
+    anything else that was not measured earns nothing.
     """
 
     baseline: float
@@ -24,7 +25,9 @@ class Reward:
 
     def __call__(self, outcome: Outcome) -> float:
         """Return the reward of `outcome`."""
-        if not isinstance(outcome, Scored):
+        if not isinstance(outcome, Scored | Pruned):
+            return 0.0
+        if outcome.accuracy is None or outcome.ratio is None:
             return 0.0
         loss = max(self.baseline - self.tolerance - outcome.accuracy, 0.0)
         kept = max(1.0 - loss / (self.patience * self.tolerance), 0.0)
