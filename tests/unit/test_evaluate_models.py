@@ -11,6 +11,7 @@ from torch import nn
 
 from syno.evaluate import library_models, models
 from syno.evaluate.small_models import BasicBlock
+from syno.evaluate.torchvision_compat import import_torchvision
 from syno.ir.errors import ModelError
 from syno.nn.sites import find_sites, replaceable, select_sites
 
@@ -21,7 +22,7 @@ def on_meta(name: str) -> nn.Module:
         return models.build(name).eval()
 
 
-@pytest.mark.parametrize("name", ["convnet", "resnet20", "resnet18"])
+@pytest.mark.parametrize("name", ["convnet", "resnet20", "resnet18-cifar-16", "resnet18"])
 def test_a_model_maps_its_input_to_classes(name: str) -> None:
     row, network = models.info(name), models.build(name)
     with torch.inference_mode():
@@ -30,8 +31,12 @@ def test_a_model_maps_its_input_to_classes(name: str) -> None:
 
 
 # The figures are those of the libraries' documentation, and of Xie et al. 2017 for ResNeXt. Of the
-# small GPT-2s they are counted: a layer of width d has 12 d^2 + 13 d.
+# small GPT-2s they are counted: a layer of width d has 12 d^2 + 13 d. The ResNet-18 for CIFAR has
+# what torchvision's has, less 9,408 - 1,728 of the stem and 513,000 - 5,130 of the classes; the
+# narrow one is counted.
 LARGE = {
+    "resnet18-cifar": 11_173_962,
+    "resnet18-cifar-16": 701_466,
     "resnet34": 21_797_672,
     "densenet121": 7_978_856,
     "resnext29-2x64d": 10_152_744,
@@ -82,7 +87,7 @@ def test_an_example_of_text_is_tokens() -> None:
     assert 0 <= int(tokens.min()) < int(tokens.max()) < 50_257
 
 
-@pytest.mark.parametrize("name", ["convnet", "resnet20"])
+@pytest.mark.parametrize("name", ["convnet", "resnet20", "resnet18-cifar-16"])
 def test_the_seed_fixes_the_weights(name: str) -> None:
     first, again, other = (list(models.build(name, seed=s).parameters()) for s in (0, 0, 1))
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
@@ -103,6 +108,23 @@ def test_resnet20_is_that_of_the_paper() -> None:
     assert len(convolutions) == 19 and all(m.kernel_size == (3, 3) for m in convolutions)
 
 
+def test_resnet18_for_cifar_is_torchvisions_with_another_stem() -> None:
+    ours = models.build("resnet18-cifar").eval()
+    theirs = import_torchvision().models.resnet18(num_classes=10).eval()
+    theirs.conv1, theirs.maxpool = nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.Identity()
+    theirs.load_state_dict(ours.state_dict())
+    x = models.info("resnet18-cifar").example_input(2)
+    with torch.inference_mode():
+        torch.testing.assert_close(ours(x), theirs(x))
+
+
+def test_the_narrow_one_is_as_deep() -> None:
+    wide, narrow = (on_meta(name).state_dict() for name in ("resnet18-cifar", "resnet18-cifar-16"))
+    assert wide.keys() == narrow.keys()
+    widths = [narrow[f"layer{n}.1.conv2.weight"].shape[:2] for n in (1, 2, 3, 4)]
+    assert widths == [(16, 16), (32, 32), (64, 64), (128, 128)]
+
+
 def test_a_shortcut_subsamples_and_pads_with_zero_channels() -> None:
     block = BasicBlock(2, 5, 2).eval()
     nn.init.zeros_(block.bn2.weight)
@@ -115,6 +137,8 @@ def test_a_shortcut_subsamples_and_pads_with_zero_channels() -> None:
 WINDOWS = {
     "convnet": 6,
     "resnet20": 18,
+    "resnet18-cifar": 16,
+    "resnet18-cifar-16": 16,
     "resnet18": 16,
     "resnet34": 32,
     "densenet121": 58,

@@ -43,9 +43,9 @@ SmallSpec = Annotated[str, typer.Option(help="conv1d, conv2d, image, linear or p
 Model = Annotated[
     str,
     typer.Option(
-        help="convnet (8x8 digits) or resnet20 (CIFAR); to time only: resnet18, resnet34, "
-        "densenet121, resnext29-2x64d, efficientnetv2-s, vit-s (all ImageNet), gpt2, gpt2-mini, "
-        "gpt2-midi."
+        help="convnet (8x8 digits), resnet20, resnet18-cifar-16 or resnet18-cifar (CIFAR); to time "
+        "only: resnet18, resnet34, densenet121, resnext29-2x64d, efficientnetv2-s, vit-s (all "
+        "ImageNet), gpt2, gpt2-mini, gpt2-midi."
     ),
 ]
 Data = Annotated[

@@ -6,6 +6,7 @@ belong to the extra `models` and are imported when a network of theirs is built.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
@@ -22,6 +23,38 @@ _CAUSAL = "syno_causal"
 def resnet18() -> nn.Module:
     """ResNet-18 (He, Zhang, Ren, Sun 2016), torchvision's."""
     return _torchvision("resnet18")
+
+
+def resnet18_cifar(width: int = 64, classes: int = 10) -> nn.Module:
+    """ResNet-18 for 32x32 images: torchvision's, its stem a 3x3 window without stride or pooling.
+
+    So it is trained on CIFAR in many papers since He et al. (2016). The four stages have `width`
+    channels and twice, four and eight times as many; with 64, parameters are named as in
+    torchvision's, which has no narrower ones.
+    """
+    parts: Any = import_torchvision().models.resnet
+    stem = nn.Conv2d(3, width, 3, 1, 1, bias=False)
+    named: dict[str, nn.Module] = {"conv1": stem, "bn1": nn.BatchNorm2d(width), "relu": nn.ReLU()}
+    inside = width
+    for number, outside in enumerate((width, 2 * width, 4 * width, 8 * width), start=1):
+        stride, shortcut = 1, None
+        if outside > inside:
+            stride, norm = 2, nn.BatchNorm2d(outside)
+            shortcut = nn.Sequential(parts.conv1x1(inside, outside, stride), norm)
+        first = parts.BasicBlock(inside, outside, stride, shortcut)
+        named[f"layer{number}"] = nn.Sequential(first, parts.BasicBlock(outside, outside))
+        inside = outside
+    named |= {"avgpool": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten()}
+    network = nn.Sequential(OrderedDict({**named, "fc": nn.Linear(inside, classes)}))
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    return network
+
+
+def resnet18_cifar_16() -> nn.Module:
+    """ResNet-18 for CIFAR with a quarter of the channels: one that a processor can train."""
+    return resnet18_cifar(16)
 
 
 def resnet34() -> nn.Module:

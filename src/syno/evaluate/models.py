@@ -65,6 +65,10 @@ def build(name: str, *, seed: int = 0) -> nn.Module:
 _IMAGE = (1, 3, 224, 224)
 
 
+def _cifar(name: str, make: Callable[[], nn.Module], summary: str) -> ModelInfo:
+    return ModelInfo(name, (1, 3, 32, 32), 10, "cifar10", make, summary)
+
+
 def _imagenet(
     name: str, make: Callable[[], nn.Module], summary: str, sites: tuple[str, ...] = ()
 ) -> ModelInfo:
@@ -96,7 +100,13 @@ MODELS: Mapping[str, ModelInfo] = {
             "small ConvNet for 8x8 digits",
             mode="eager",
         ),
-        ModelInfo("resnet20", (1, 3, 32, 32), 10, "cifar10", ResNet20, "CIFAR ResNet-20"),
+        _cifar("resnet20", ResNet20, "CIFAR ResNet-20"),
+        _cifar("resnet18-cifar", library.resnet18_cifar, "ResNet-18 with a stem for CIFAR"),
+        _cifar(
+            "resnet18-cifar-16",
+            library.resnet18_cifar_16,
+            "the same with a quarter of the channels, for a processor",
+        ),
         _imagenet("resnet18", library.resnet18, "torchvision's ResNet-18"),
         _imagenet("resnet34", library.resnet34, "torchvision's ResNet-34"),
         _imagenet("densenet121", library.densenet121, "torchvision's DenseNet-121"),
