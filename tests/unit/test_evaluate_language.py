@@ -284,12 +284,18 @@ class TestSteps:
             now += seconds
 
         monkeypatch.setattr("time.perf_counter", lambda: now)
+        monkeypatch.setattr("time.process_time", lambda: now / 2)
         found = compare_steps(lambda: step(0.3), lambda: step(0.1), rounds=4)
         assert (found.original_ms, found.candidate_ms) == pytest.approx((300, 100))
         assert (found.ratio, found.ratio_low, found.ratio_high) == pytest.approx((3, 3, 3))
+        assert (found.original_cpu_ms, found.candidate_cpu_ms) == pytest.approx((150, 50))
+        assert found.cpu_ratio == pytest.approx(3)
 
-    def test_one_goes_first_then_the_other(self) -> None:
+    def test_one_goes_first_then_the_other(self, monkeypatch: pytest.MonkeyPatch) -> None:
         order: list[str] = []
+        now = count(1)
+        for clock in ("perf_counter", "process_time"):  # too short for a real one
+            monkeypatch.setattr(f"time.{clock}", lambda: float(next(now)))
         compare_steps(lambda: order.append("a"), lambda: order.append("b"), rounds=3)
         assert "".join(order) == "aabb" + "ab" + "ba" + "ab"
 

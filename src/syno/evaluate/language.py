@@ -34,9 +34,9 @@ class LanguageRecipe:
     curve. Raises SynoError for numbers that train nothing.
     """
 
-    batch_size: int = 16
+    batch_size: int = 4
     length: int = 128
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     weight_decay: float = 0.1
     warm_up: float = 0.1
     clip: float = 1.0

@@ -20,7 +20,8 @@ class StepComparison:
     """Milliseconds of one training step, and how many times faster that of the candidate is.
 
     Times are medians over the rounds. `ratio` is the median of the ratios of the rounds,
-    `ratio_low` and `ratio_high` their quartiles.
+    `ratio_low` and `ratio_high` their quartiles. Times are by the wall clock; those with `cpu` in
+    their name count only what this process had of a core, and tell whether the machine was busy.
     """
 
     original_ms: float
@@ -28,6 +29,9 @@ class StepComparison:
     ratio: float
     ratio_low: float
     ratio_high: float
+    original_cpu_ms: float
+    candidate_cpu_ms: float
+    cpu_ratio: float
     rounds: int
 
 
@@ -51,19 +55,30 @@ def compare_steps(
             step()
     with alone():
         pairs = [_round(original, candidate, turn) for turn in range(rounds)]
-    ratios = [first / second for first, second in pairs]
+    ratios = [first.wall / second.wall for first, second in pairs]
     low, _, high = quantiles(ratios, n=4, method="inclusive")
     return StepComparison(
-        1e3 * median(first for first, _ in pairs),
-        1e3 * median(second for _, second in pairs),
+        1e3 * median(first.wall for first, _ in pairs),
+        1e3 * median(second.wall for _, second in pairs),
         median(ratios),
         low,
         high,
+        1e3 * median(first.cpu for first, _ in pairs),
+        1e3 * median(second.cpu for _, second in pairs),
+        median(first.cpu / second.cpu for first, second in pairs),
         rounds,
     )
 
 
-def _round(original: Step, candidate: Step, turn: int) -> tuple[float, float]:
+@dataclass(frozen=True)
+class _Seconds:
+    """How long one step took."""
+
+    wall: float
+    cpu: float
+
+
+def _round(original: Step, candidate: Step, turn: int) -> tuple[_Seconds, _Seconds]:
     """Return the seconds of both."""
     if turn % 2:
         second = _seconds(candidate)
@@ -71,7 +86,7 @@ def _round(original: Step, candidate: Step, turn: int) -> tuple[float, float]:
     return _seconds(original), _seconds(candidate)
 
 
-def _seconds(step: Step) -> float:
-    start = time.perf_counter()
+def _seconds(step: Step) -> _Seconds:
+    wall, cpu = time.perf_counter(), time.process_time()
     step()
-    return time.perf_counter() - start
+    return _Seconds(time.perf_counter() - wall, time.process_time() - cpu)
