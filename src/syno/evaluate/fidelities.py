@@ -21,7 +21,7 @@ from syno.evaluate.data import load
 from syno.evaluate.descent import autocast
 from syno.evaluate.fit import Captured, FitSettings, LayerFit, capture, fit
 from syno.evaluate.models import build, info
-from syno.evaluate.recipes import Recipe
+from syno.evaluate.recipes import RECIPES, Recipe
 from syno.evaluate.splits import DataSplits
 from syno.evaluate.teacher import teacher
 from syno.evaluate.training import Progress, TrainResult, accuracy_on, train
@@ -46,6 +46,16 @@ class LadderSettings:
     fit_images: int = 1_000
     short: Recipe = _SHORT
     long: Recipe = _LONG
+
+
+LADDERS: Mapping[str, LadderSettings] = {
+    "cifar10": LadderSettings(),
+    "digits": LadderSettings(
+        fit=FitSettings(images=256, sweeps=2),
+        short=Recipe(epochs=1.5, batch_size=64, learning_rate=0.05, distillation=0.9),
+        long=RECIPES["digits"],
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -76,7 +86,7 @@ class Ladder:
         self.model = model
         self.data_name = data
         self.coefficients = dict(coefficients)
-        self.settings = settings or LadderSettings()
+        self.settings = settings or LADDERS.get(data, LadderSettings())
 
     @cached_property
     def data(self) -> DataSplits:

@@ -191,7 +191,8 @@ class Problem:
             probed = []
             for members in found.classes:
                 first = number * len(members)
-                entries = torch.arange(first, min(first + len(members), found.columns))
+                last = min(first + len(members), found.columns)
+                entries = torch.arange(first, max(first, last))
                 chosen = torch.tensor(members)[: len(entries)]
                 flat[(*(each[chosen] for each in slices), entries)] = 1.0
                 probed.append((chosen, entries))
