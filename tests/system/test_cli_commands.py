@@ -15,7 +15,17 @@ import syno as package
 from syno.ir.parser import parse
 from syno.zoo.named import NAMED
 
-COMMANDS = ("search", "enumerate", "show", "train", "bench", "report", "export", "data fetch")
+COMMANDS = (
+    "search",
+    "enumerate",
+    "show",
+    "train",
+    "bench",
+    "assign",
+    "report",
+    "export",
+    "data fetch",
+)
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 HEADED = "[N, C_in] -> [N, C_out]\ny[n,o] = sum[c:C_in] x[n,c] * w1[o,c]"
 

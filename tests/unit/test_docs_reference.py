@@ -12,6 +12,11 @@ import pytest
 
 from syno.cli import app
 from syno.cli.app import BAD_INPUT, BROKEN_PIPE, INTERRUPTED, NOT_EXACT
+from syno.evaluate import fidelities
+from syno.evaluate.fidelities import LadderSettings
+from syno.evaluate.fit import FitSettings
+from syno.evaluate.recipes import Recipe
+from syno.evaluate.teacher import TEACHER_RECIPES
 from syno.run.ranking import summary
 from syno.run.study import STUDY_NAME, open_study
 from syno.search.outcome import Failed, Outcome, Pruned, Scored, TimedOut, kind_of
@@ -29,6 +34,7 @@ RUNS = {
     "show": [LINEAR, *SIZES],
     "train": ["--epochs", "0.05", "--test"],
     "bench": ["--operator", "pointwise-convolution", "--model", "convnet", "--backend", "torch"],
+    "assign": ["--operator", "separable-convolution", "--by", "kind", "--budget", "9"],
     "export": [LINEAR, *SIZES],
     "data fetch": ["digits"],
 }
@@ -66,8 +72,13 @@ def study_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("command", RUNS)
-def test_json_has_the_keys_of_the_page(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    extra = ["--rounds", "1"] if command == "bench" else []
+def test_json_has_the_keys_of_the_page(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = LadderSettings(fit=FitSettings(positions=256, images=8, sweeps=1), fit_images=20)
+    monkeypatch.setattr(fidelities, "LadderSettings", lambda: quick)
+    monkeypatch.setitem(TEACHER_RECIPES, "digits", Recipe(epochs=0.05))
+    extra = ["--rounds", "1"] if command in {"assign", "bench"} else []
     app([*command.split(), *RUNS[command], *extra, "--json"], standalone_mode=False)
     assert set(json.loads(capsys.readouterr().out.splitlines()[-1])) == keys(command)
 

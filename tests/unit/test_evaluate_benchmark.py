@@ -8,9 +8,15 @@ from torch import nn
 
 import syno
 from syno.evaluate import models
-from syno.evaluate.benchmark import Replaced, compare_places, replace_sites
+from syno.evaluate.benchmark import (
+    Replaced,
+    compare_places,
+    replace_assigned,
+    replace_sites,
+)
 from syno.ir.errors import SizeError
 from syno.nn import find_sites, select_sites
+from syno.zoo.bound import bound
 from syno.zoo.named import NAMED, named
 
 COEFFICIENTS = {"k": 3, "s": 2, "g": 4, "G": 4, "R": 8}
@@ -118,3 +124,15 @@ def test_large_networks_keep_their_shape(
     sizes = {**NAMED[op].sizes, **COEFFICIENTS}
     found = replace_sites(made, named(op), chosen, x, coefficients=sizes)  # compares the shapes
     assert (len(found.places), len(found.left_alone)) == (places, left)
+
+
+def test_several_operators_stand_in_one_network() -> None:
+    model = network().eval()
+    separable, grouped = bound("separable-convolution"), bound("grouped-convolution g=2")
+    given = {"0": separable.operator, "1": grouped.operator, "2": separable.operator}
+    found = replace_assigned(model, given, X)
+    assert [[site.name for site in place.sites] for place in found.places] == [["0"], ["2"], ["1"]]
+    assert found.parameters[0] - found.parameters[1] == sum(
+        place.parameters[0] - place.parameters[1] for place in found.places
+    )
+    assert found.left_alone == {} and found.changed(X).shape == model(X).shape

@@ -23,6 +23,7 @@ from syno.cli.app import (
 )
 from syno.cli.comparisons import comparisons, places, totals, wide
 from syno.cli.operators import parse_sizes, resolve
+from syno.ir.errors import SynoError
 from syno.run.progress import plain_progress
 
 if TYPE_CHECKING:
@@ -124,7 +125,15 @@ def _say_epoch(epoch: int, accuracy: float) -> None:
 
 @app.command()
 def bench(
-    operator: Annotated[str, typer.Option(help=f"Operator {_OPERATOR}.")],
+    operator: Annotated[
+        str | None, typer.Option(help=f"Operator {_OPERATOR}.", show_default="see --assignment")
+    ] = None,
+    assignment: Annotated[
+        Path | None,
+        typer.Option(
+            help="In the place of an operator: a file of syno assign, which says what stands where."
+        ),
+    ] = None,
     model: Model = "resnet20",
     size: Sizes = None,
     backend: Annotated[
@@ -158,6 +167,8 @@ def bench(
     The ratio is how many times faster the model becomes: the median over the rounds, with its
     quartiles. Where the operator does not fit a layer, that is said and the layer left alone.
 
+    An assignment of syno assign puts several operators into one network.
+
     Example: syno bench --operator separable-convolution --model resnet20 --backend torch
     """
     wait_passively(threads)
@@ -165,8 +176,14 @@ def bench(
     from syno.run.quiet import quiet
 
     backends = _compilers(backend)
-    text, coefficients = _placed(operator, size)
-    replaced, example = _replaced(model, text, coefficients, sites, batch)
+    if (operator is None) == (assignment is None):
+        raise SynoError("What to put into the model? Give either --operator or --assignment.")
+    if assignment is not None:
+        if size or sites:
+            raise SynoError("An assignment says which layers and sizes: leave out --sites, --size.")
+        asked, replaced, example = _assigned(model, assignment, batch)
+    else:
+        asked, replaced, example = _replaced(model, str(operator), size, sites, batch)
     options: Any = {"threads": threads, "rounds": rounds, "alone": quiet}
     latency = _networks_timed(replaced, example, backends, options)
     out.print(comparisons(latency), soft_wrap=False)
@@ -178,7 +195,7 @@ def bench(
         wide().print(places(rows, backends[0]))
     for line in totals(replaced):
         out.print(line)
-    answer = {"model": model, "operator": text, "coefficients": dict(replaced.coefficients)}
+    answer = {"model": model, **asked, "coefficients": dict(replaced.coefficients)}
     shape = {"input_shape": list(example.shape)}
     found = {"latency": latency, "sites": rows}
     emit(as_json, {**answer, **shape, **found, **_circumstances(replaced, backends)})
@@ -193,19 +210,32 @@ def _compilers(names: list[str] | None) -> list[str]:
 
 
 def _replaced(
-    model: str, text: str, coefficients: dict[str, int], patterns: list[str] | None, batch: int
-) -> tuple[Replaced, Tensor]:
-    """Return a model, its copy with the operator at the chosen sites, and an example input."""
+    model: str, operator: str, size: list[str] | None, patterns: list[str] | None, batch: int
+) -> tuple[dict[str, Any], Replaced, Tensor]:
+    """Return what is asked, a model and its copy with an operator, and an example input."""
     from syno.evaluate.benchmark import replace_sites
     from syno.evaluate.models import build, info
     from syno.ir.parser import parse
     from syno.nn.sites import find_sites, select_sites
 
+    text, coefficients = _placed(operator, size)
     op, row, network = parse(text), info(model), build(model)
     example = row.example_input(batch)
     chosen = select_sites(find_sites(network, example), patterns or row.sites, model)
     made = replace_sites(network.eval(), op, chosen, example, coefficients=coefficients)
-    return made, example
+    return {"operator": text, "assignment": None}, made, example
+
+
+def _assigned(model: str, path: Path, batch: int) -> tuple[dict[str, Any], Replaced, Tensor]:
+    """Return what is asked, a model and its copy with an assignment, and an example input."""
+    from syno.evaluate.assignment import read_selection
+    from syno.evaluate.benchmark import replace_assigned
+    from syno.evaluate.models import build, info
+
+    selection, network = read_selection(path), build(model).eval()
+    example = info(model).example_input(batch)
+    made = replace_assigned(network, selection.assignment, example)
+    return {"operator": None, "assignment": str(selection)}, made, example
 
 
 def _networks_timed(

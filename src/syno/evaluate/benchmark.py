@@ -14,7 +14,7 @@ from syno.evaluate.latency import compare
 from syno.ir.errors import SizeError
 from syno.ir.operator import Operator
 from syno.lower.plan import plan
-from syno.nn.sites import Site
+from syno.nn.sites import Site, find_sites
 from syno.nn.substitution import count_parameters, replacement, sizes_at, substitute
 
 
@@ -108,6 +108,24 @@ def replace_sites(
     own = op.symbols - sizes_at(op, fitting[0][0], {}).keys()
     given = {name: coefficients[name] for name in sorted(own)}
     return Replaced(model, changed, places, left, given)
+
+
+def replace_assigned(
+    model: nn.Module, assignment: Mapping[str, Operator], example_input: Tensor, *, seed: int = 0
+) -> Replaced:
+    """Put operators without coefficients at sites, by name; what stands at none stays.
+
+    Raises ModelError for a name that is no site, SizeError, naming the site, for an operator that
+    does not fit.
+    """
+    changed = substitute(model, assignment, example_input, seed=seed)
+    sites = [site for site in find_sites(model, example_input) if site.name in assignment]
+    places = tuple(
+        _place(group, op, model, changed, {})
+        for op in dict.fromkeys(assignment.values())
+        for group in _by_shape(site for site in sites if assignment[site.name] is op)
+    )
+    return Replaced(model, changed, places, {}, {})
 
 
 def compare_places(
