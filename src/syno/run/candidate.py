@@ -75,8 +75,10 @@ def evaluate(task: Task) -> Outcome:
     start = time.process_time()
     try:
         accuracy, training = _judged(task, network)
-    except (NotANumber, Diverged) as error:
+    except NotANumber as error:
         return Failed("not_a_number", str(error))
+    except Diverged as error:
+        return Failed("diverged", str(error))
     extra["training"] = training
     extra["seconds"] = time.process_time() - start
     return Scored(accuracy, ratio, flops, count_parameters(network), extra)
