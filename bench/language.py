@@ -4,8 +4,8 @@
     python bench/language.py --rows gpt2-projection,interleaved-2 --minutes 10
 
 Trains a small GPT-2 from random weights, as it is and with operators at its sites, by one recipe
-and the same seeds. Every training runs under a budget of tokens, so that it can be repeated; a row
-is trained under two:
+and the same seeds; an operator starts with the variance of the layer in its place. Every training
+runs under a budget of tokens, so that it can be repeated; a row is trained under two:
 
 - equal tokens: those of the original, which are what it reads in `--minutes` on this machine;
 - equal seconds: more of them, by the ratio of the times of a training step (forward, backward and
@@ -54,6 +54,7 @@ from syno.evaluate.training_steps import Step, compare_steps
 from syno.ir.errors import SynoError
 from syno.ir.parser import parse
 from syno.nn.sites import find_sites, select_sites
+from syno.nn.starting import start_like
 from syno.nn.substitution import count_parameters
 from syno.run.quiet import quiet
 from syno.zoo.named import NAMED
@@ -153,6 +154,7 @@ class Lab:
         )
         if made.left_alone:
             raise SynoError(next(iter(made.left_alone.values())))
+        start_like(original, made.changed, chosen)
         return made.changed
 
     def step(self, row: Row | None) -> Step:
