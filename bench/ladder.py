@@ -1,0 +1,107 @@
+"""Compares two real searches: seconds of training until 95 % of the hypervolume that both reach.
+
+Run two searches of the same model, data and seed, one with --ladder and one without, each to its
+own study:
+
+    syno search --model convnet --data digits --minutes 20 --finalists 0 --study full.db
+    syno search --model convnet --data digits --minutes 20 --finalists 0 --ladder --study ladder.db
+    python bench/ladder.py --full full.db --ladder ladder.db --json
+
+Only candidates that were trained from the start count for the hypervolume, in both; what the ladder
+spent on the others counts for its seconds (of the processor, one thread). The teacher's training
+is left out, and told apart: it is kept for all searches. Prints one JSON object as its last line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from math import log
+from pathlib import Path
+from typing import Any
+
+from syno.run.study import Record, read_study
+from syno.search.outcome import Scored
+from syno.testing.tabular.front import hypervolume
+
+Point = tuple[float, float]
+LOSS = 0.15  # below the baseline, where a candidate is worth nothing (search/reward.py)
+
+
+def spent(record: Record) -> float:
+    """Return the seconds of training of one candidate, on all of its rungs."""
+    extra = getattr(record.outcome, "extra", {})
+    rungs = extra.get("rungs")
+    if rungs:
+        return sum(float(each["seconds"] or 0.0) for each in rungs.values())
+    return float(extra.get("seconds") or 0.0)
+
+
+def growth(records: Sequence[Record], reference: Point) -> list[tuple[float, float, int]]:
+    """Return (seconds so far, hypervolume so far, trained so far) after each candidate."""
+    points: list[Point] = []
+    seconds, found = 0.0, []
+    for record in records:
+        seconds += spent(record)
+        if isinstance(record.outcome, Scored):
+            points.append(point(record.outcome))
+        found.append((seconds, hypervolume(points, reference), len(points)))
+    return found
+
+
+def point(outcome: Scored) -> Point:
+    """Return accuracy and the logarithm of the speed."""
+    return outcome.accuracy, log(max(outcome.ratio, 1e-6))
+
+
+def until(curve: Sequence[tuple[float, float, int]], least: float) -> float | None:
+    """Return the seconds after which a curve reaches `least`; None where it does not."""
+    return next((seconds for seconds, reached, _ in curve if reached >= least), None)
+
+
+def compare(full: Path, ladder: Path, share: float) -> dict[str, Any]:
+    """Return the figures of both searches."""
+    studies = {"full": read_study(full), "ladder": read_study(ladder)}
+    reference = (studies["full"].noted("baseline")["accuracy"] - LOSS, 0.0)
+    records = {name: study.records() for name, study in studies.items()}
+    trained = [
+        each.outcome
+        for part in records.values()
+        for each in part
+        if isinstance(each.outcome, Scored)
+    ]
+    whole = hypervolume([point(each) for each in trained], reference)
+    found: dict[str, Any] = {"share": share, "hypervolume": round(whole, 5)}
+    for name, part in records.items():
+        curve = growth(part, reference)
+        seconds = until(curve, share * whole)
+        found[name] = {
+            "candidates": len(part),
+            "trained": curve[-1][2],
+            "seconds": round(curve[-1][0], 1),
+            "reached": round(curve[-1][1] / whole, 4),
+            "seconds_to_share": None if seconds is None else round(seconds, 1),
+        }
+    one, two = (found[name]["seconds_to_share"] for name in ("full", "ladder"))
+    found["times_less"] = None if not one or not two else round(one / two, 2)
+    return found
+
+
+def main() -> None:
+    """Compare and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--full", type=Path, required=True, help="study of a search without ladder")
+    parser.add_argument("--ladder", type=Path, required=True, help="study of a search with one")
+    parser.add_argument("--share", type=float, default=0.95)
+    parser.add_argument("--json", action="store_true", help="print nothing but JSON")
+    chosen = parser.parse_args()
+    found = compare(chosen.full, chosen.ladder, chosen.share)
+    if not chosen.json:
+        for name in ("full", "ladder"):
+            print(f"{name}: {found[name]}")
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

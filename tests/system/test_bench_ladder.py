@@ -1,0 +1,58 @@
+"""The comparison of two searches: seconds of training until most of what both reach is reached."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from syno.run.study import open_study
+from syno.search.outcome import Outcome, Pruned, Scored
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def write(path: Path, outcomes: Iterable[Outcome]) -> None:
+    study = open_study(path, {"model": "m"})
+    study.note("baseline", {"accuracy": 0.8})
+    for number, outcome in enumerate(outcomes):
+        study.finish(study.begin(f"operator {number}"), outcome)
+    study.close()
+
+
+def climbed(accuracy: float, *seconds: float) -> Scored:
+    rungs = dict(
+        zip(("fit", "short", "long"), ({"seconds": each} for each in seconds), strict=True)
+    )
+    return Scored(accuracy, 2.0, 1, 1, {"seconds": seconds[-1], "rungs": rungs})
+
+
+def compared(folder: Path) -> dict[str, Any]:
+    command = [sys.executable, "bench/ladder.py", "--full", str(folder / "full.db")]
+    command += ["--ladder", str(folder / "ladder.db"), "--json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_seconds_count_on_every_rung_and_what_is_given_up_counts_too(tmp_path: Path) -> None:
+    trained = [Scored(0.7 + 0.01 * step, 2.0, 1, 1, {"seconds": 100.0}) for step in range(10)]
+    write(tmp_path / "full.db", trained)
+    given_up = Pruned("others did better", {"rungs": {"fit": {"seconds": 5.0}}}, 0.6, 2.0)
+    write(tmp_path / "ladder.db", [given_up] * 5 + [climbed(0.79, 5.0, 10.0, 100.0)])
+    found = compared(tmp_path)
+    assert found["full"]["seconds_to_share"] == 1000.0
+    assert found["ladder"]["seconds_to_share"] == 5 * 5.0 + 115.0
+    assert found["times_less"] == round(1000 / 140, 2)
+    assert found["ladder"]["trained"] == 1 and found["ladder"]["candidates"] == 6
+
+
+def test_a_search_that_never_comes_so_far_is_not_compared(tmp_path: Path) -> None:
+    write(tmp_path / "full.db", [Scored(0.79, 2.0, 1, 1, {"seconds": 100.0})])
+    write(tmp_path / "ladder.db", [climbed(0.7, 5.0, 10.0, 100.0)])
+    found = compared(tmp_path)
+    assert found["times_less"] is None
+    assert found["ladder"]["seconds_to_share"] is None and found["ladder"]["reached"] < 0.95
