@@ -1,20 +1,23 @@
-"""Small trainings on digits, here and in processes that are killed: importable by their name."""
+"""Small trainings on digits, here and in processes that are killed."""
 
 from __future__ import annotations
 
-import multiprocessing
+import hashlib
+import json
 import os
 import signal
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-from multiprocessing.connection import Connection
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
 
+from syno.evaluate.augmentation import transforms
 from syno.evaluate.checkpoint import Checkpoint
 from syno.evaluate.data import load
 from syno.evaluate.recipes import Recipe
@@ -26,8 +29,8 @@ RECIPE = Recipe(epochs=2, batch_size=64, learning_rate=0.2)
 # Everything that has a state: two schedules in one, second moments, an average, random numbers of
 # every kind.
 RICH = Recipe(
-    epochs=0.75,
-    batch_size=64,
+    epochs=3,
+    batch_size=256,  # four steps an epoch
     learning_rate=0.01,
     warm_up=0.2,
     crop=1,
@@ -61,7 +64,7 @@ def state(model: nn.Module) -> Tensor:
 class End:
     """How a training ended, to the last bit, and at which steps it was seen."""
 
-    weights: bytes
+    weights: str
     accuracy: float
     history: tuple[float, ...]
     validation_history: tuple[float, ...]
@@ -79,68 +82,74 @@ def training(checkpoint: Checkpoint | None, on_step: Callable[[int], None]) -> E
     execution = Execution(on_epoch=lambda _epoch, _accuracy: None)
     options: dict[str, Any] = {"checkpoint": checkpoint, "execution": execution}
     found = train(model, load("digits"), RICH, seed=3, on_progress=on_progress, **options)
-    weights = state(model).numpy().tobytes()
+    weights = hashlib.sha256(state(model).numpy().tobytes()).hexdigest()
     seen = found.validation_history
     return End(weights, found.validation_accuracy, found.history, seen, tuple(steps))
 
 
-def die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+def killed_and_resumed(
+    file: Path, in_writes: Sequence[int], from_outside: Sequence[int]
+) -> tuple[list[int], End]:
+    """Train in processes of which all but the last are killed; return how each ended, and the end.
+
+    Some are killed when half of the checkpoint of a step is on the disk, others by their parent as
+    soon as they tell of a step, whatever they do by then.
+    """
+    command = [sys.executable, __file__, str(file), json.dumps([in_writes, from_outside])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    codes, end = json.loads(done.stdout)
+    lists = {name: tuple(value) for name, value in end.items() if isinstance(value, list)}
+    return codes, End(**{**end, **lists})
 
 
-def at_step(step: int) -> Callable[[int], None]:
-    """A training that kills itself after a step, before that is written."""
-    return partial(_die_at, step)
+def _all_in_turn(file: Path, in_writes: Sequence[int], from_outside: Sequence[int]) -> None:
+    """Fork one training after the other; nothing has computed here yet that a fork would break."""
+    torch.set_num_threads(1)
+    transforms()
+    load("digits")
+    moments = sorted(
+        [(step, True) for step in in_writes] + [(step, False) for step in from_outside]
+    )
+    ends = [_forked(file, *moment) for moment in [*moments, (0, False)]]
+    answer = [[code for code, _ in ends], json.loads(ends[-1][1])]
+    sys.stdout.write(json.dumps(answer))
 
 
-def _die_at(wanted: int, step: int) -> None:
-    if step == wanted:
-        die()
+def _forked(file: Path, kill_at: int, in_write: bool) -> tuple[int, str]:
+    """Return how a training ended, as a process does, and the last line that it wrote."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        _train_and_exit(file, kill_at if in_write else 0, writing)
+    os.close(writing)
+    line = ""
+    with os.fdopen(reading) as told:
+        for line in told:
+            if line.strip() == str(kill_at) and not in_write:
+                os.kill(child, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), line
 
 
-def in_write(step: int) -> Callable[[int], None]:
-    """A training that kills itself when half of the checkpoint of a step is on the disk."""
-    return partial(_die_in_write, step)
-
-
-def _die_in_write(wanted: int, step: int) -> None:
+def _train_and_exit(file: Path, die_in_write: int, writing: int) -> NoReturn:
     def half(descriptor: int) -> None:
         os.ftruncate(descriptor, os.fstat(descriptor).st_size // 2)
-        die()
-
-    if step == wanted:
-        files.os.fsync = half  # type: ignore[attr-defined]
-
-
-def in_process(file: Path, on_step: Callable[[int], None] | None, kill_at: int = 0) -> End | None:
-    """Train in a process of its own, written at each step; None if it was killed.
-
-    `kill_at` kills it from outside as soon as it tells of that step, whatever it does by then.
-    """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["syno.evaluate.training", "sklearn.datasets"])
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(file, on_step, theirs))
-    process.start()
-    theirs.close()
-    end = None
-    try:
-        while not isinstance(end, End):
-            if (end := ours.recv()) == kill_at and process.pid:
-                os.kill(process.pid, signal.SIGKILL)
-    except EOFError:
-        end = None
-    process.join()
-    assert process.exitcode == (0 if end else -signal.SIGKILL)
-    return end
-
-
-def _child(file: Path, on_step: Callable[[int], None] | None, pipe: Connection) -> None:
-    torch.set_num_threads(1)
+        os.kill(os.getpid(), signal.SIGKILL)
 
     def tell(step: int) -> None:
-        pipe.send(step)
-        if on_step is not None:
-            on_step(step)
+        os.write(writing, f"{step}\n".encode())
+        if step == die_in_write:
+            files.os.fsync = half  # type: ignore[attr-defined]
 
-    pipe.send(training(Checkpoint(file, steps=1), tell))
+    try:
+        end = training(Checkpoint(file, steps=1), tell)
+        os.write(writing, json.dumps(asdict(end)).encode())
+        os._exit(0)
+    except BaseException:  # noqa: BLE001 -- a fork must not go on as its parent
+        traceback.print_exc()
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    _all_in_turn(Path(sys.argv[1]), *json.loads(sys.argv[2]))

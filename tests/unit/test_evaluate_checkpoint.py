@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from trainings import RECIPE, End, at_step, in_process, in_write, network, state, training
+from trainings import RECIPE, End, killed_and_resumed, network, state, training
 
 from syno.evaluate import checkpoint as module
 from syno.evaluate.checkpoint import Checkpoint, CheckpointError
@@ -45,19 +46,11 @@ def start(digits: DataSplits, file: Path, **changes: Any) -> Any:
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 def test_a_killed_training_ends_as_one_that_was_not(tmp_path: Path, unbroken: End) -> None:
     file = tmp_path / "run.checkpoint"
-    kills: list[tuple[Callable[[int], None] | None, int]] = [
-        (at_step(1), 0),  # before anything is written
-        (in_write(1), 0),
-        (None, 4),
-        (in_write(6), 0),
-        (None, 9),
-        (in_write(12), 0),  # in the last of all
-    ]
-    for on_step, kill_at in kills:
-        assert in_process(file, on_step, kill_at) is None
-    end = in_process(file, None)
-    assert end is not None and end.steps == (12,)
+    codes, end = killed_and_resumed(file, in_writes=(1, 3, 8, 12), from_outside=(2, 5, 10))
+    assert codes == [-signal.SIGKILL] * 7 + [0]
+    assert end.steps == (12,)
     assert replace(end, steps=unbroken.steps) == unbroken
+    assert len(end.validation_history) == 3
     assert [each.name for each in tmp_path.iterdir()] == [file.name]
 
 
