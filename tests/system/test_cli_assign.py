@@ -9,7 +9,7 @@ import pytest
 import torch
 from commands import syno
 
-from syno.cli.assign import choices_table, front_table
+from syno.cli.assign import choices_table, doubtful, front_table
 from syno.evaluate.assignment import Choice, Group, Selection, groups, pareto
 from syno.evaluate.models import build, info
 from syno.nn.sites import find_sites, replaceable
@@ -71,3 +71,12 @@ def test_tables_hold_every_pair_and_part_of_a_long_front() -> None:
     assert front.row_count == 20
     assert next(iter(front.columns[2].cells)) == "none"
     assert list(front.columns[2].cells)[-1].startswith("0 #1; 1 #1")
+
+
+def test_times_that_may_be_none_are_told() -> None:
+    quartiles = [(0.1, 0.4), (-0.1, 0.4), (-0.4, -0.1)]
+    made = [
+        Choice(f"layer{n}.*", GROUPED, 0.0, 0.0, {"saved_low_ms": low, "saved_high_ms": high})
+        for n, (low, high) in enumerate(quartiles)
+    ]
+    assert doubtful(made, [SEPARABLE, GROUPED]) == ["#2 at layer1.*"]

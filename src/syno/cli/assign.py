@@ -101,6 +101,8 @@ def assign(
     front = pareto(found, choices)
     wide().print(choices_table(found, operators, choices))
     wide().print(front_table(front, operators))
+    if doubts := doubtful(choices, operators):
+        out.print(f"quartiles of the time saved on both sides of 0: {', '.join(doubts)}")
     answer: dict[str, Any] = {"model": model, "data": data, "by": by, "loss": loss}
     answer |= {"budget": budget, "backend": timing.backend, "batch": batch, "machine": machine()}
     answer |= {"date": datetime.now(UTC).isoformat(timespec="seconds")}
@@ -129,6 +131,16 @@ def choices_table(
         cells = ["does not fit" if each is None else _figures(each) for each in row]
         table.add_row(group.name, str(len(group.sites)), *cells)
     return table
+
+
+def doubtful(choices: Sequence[Choice], operators: Sequence[BoundOperator]) -> list[str]:
+    """Return choices of which the quartiles do not tell whether they save or cost time."""
+    numbers = {op.name: f"#{number}" for number, op in enumerate(operators, start=1)}
+    return [
+        f"{numbers[each.operator.name]} at {each.group}"
+        for each in choices
+        if each.details["saved_low_ms"] < 0 < each.details["saved_high_ms"]
+    ]
 
 
 def front_table(front: Sequence[Selection], operators: Sequence[BoundOperator]) -> Table:

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from syno.cli.app import BAD_INPUT, Json, Sizes, SmallSpec, app, emit, err, out
-from syno.ir.errors import OperatorError, SizeError
+from syno.ir.errors import SizeError
 from syno.ir.operator import Operator
 from syno.run.progress import plain_progress
 
@@ -149,9 +149,9 @@ def export(
 
     Example: syno export pointwise-convolution -s C_in=64 -s C_out=64 --out layer.py
     """
+    from syno.ir.files import write_atomically
     from syno.ir.parser import parse
     from syno.lower.backends import program_of, write_source
-    from syno.ir.files import write_atomically
 
     text, sizes = resolve(formula, parse_sizes(size or []))
     source = write_source(program_of(parse(text), sizes, backend), backend)
@@ -168,18 +168,13 @@ def resolve(text: str, sizes: Mapping[str, int]) -> tuple[str, dict[str, int]]:
 
     Raises SynoError, with all names, where `text` is a name that nothing has.
     """
-    from syno.zoo.named import NAMED
-    from syno.zoo.shelf import found
+    from syno.zoo.bound import look_up
 
     name = text.strip()
     if not _NAME.fullmatch(name):
         return text, dict(sizes)
-    if name in NAMED:
-        return NAMED[name].text, {**NAMED[name].sizes, **sizes}
-    if name in found():
-        return found()[name].text, {"k": 3, "s": 2, "g": 4, **sizes}
-    known = ", ".join(sorted([*NAMED, *found()]))
-    raise OperatorError(f"There is no operator called {name!r}; known are: {known}.")
+    formula, own = look_up(name)
+    return formula, {**own, **sizes}
 
 
 def parse_sizes(texts: list[str]) -> dict[str, int]:

@@ -55,7 +55,7 @@ def bound(text: str, sizes: Mapping[str, SizeValue] | None = None) -> BoundOpera
     if match is None:
         op = bind(parse(text), sizes or {})
         return BoundOperator(str(op), op)
-    formula, known = _looked_up(match["name"])
+    formula, known = look_up(match["name"])
     given = dict(each.split("=") for each in match["sizes"].split())
     op = parse(formula)
     chosen = {
@@ -72,6 +72,16 @@ def bound(text: str, sizes: Mapping[str, SizeValue] | None = None) -> BoundOpera
     return BoundOperator(" ".join([match["name"], *told]), bind(op, chosen))
 
 
+def look_up(name: str) -> tuple[str, Mapping[str, int]]:
+    """Return the formula of a known operator and sizes of its own; OperatorError for no such."""
+    if name in NAMED:
+        return NAMED[name].text, NAMED[name].sizes
+    if name in found():
+        return found()[name].text, _OF_FOUND
+    known = ", ".join(sorted([*NAMED, *found()]))
+    raise OperatorError(f"There is no operator called {name!r}; known are: {known}.")
+
+
 def bind(op: Operator, sizes: Mapping[str, SizeValue]) -> Operator:
     """Return `op` with numbers, or other sizes, in the place of its coefficients.
 
@@ -81,17 +91,8 @@ def bind(op: Operator, sizes: Mapping[str, SizeValue]) -> Operator:
     if not names:
         return op
     pattern = rf"\b({'|'.join(names)})\b"  # the text gives no iterator the name of a symbol
-    return parse(re.sub(pattern, lambda found: f"({sizes[found[1]]})", str(op)))
+    return parse(re.sub(pattern, lambda match: f"({sizes[match[1]]})", str(op)))
 
 
 def _coefficients(op: Operator) -> frozenset[str]:
     return op.symbols - _OF_LAYERS - op.input[0].symbols
-
-
-def _looked_up(name: str) -> tuple[str, Mapping[str, int]]:
-    if name in NAMED:
-        return NAMED[name].text, NAMED[name].sizes
-    if name in found():
-        return found()[name].text, _OF_FOUND
-    known = ", ".join(sorted([*NAMED, *found()]))
-    raise OperatorError(f"There is no operator called {name!r}; known are: {known}.")
