@@ -56,7 +56,11 @@ from syno.testing.tabular import (
 )
 
 FOLDER = Path("docs/results/tabular")
-TRUTHS = {"long_training": "long_accuracy", "longer_training": "longer_accuracy"}
+TRUTHS = {
+    "long_training": "long_accuracy",
+    "scratch_training": "scratch_accuracy",
+    "longer_training": "longer_accuracy",
+}
 LEVELS = (0.8, 0.9, 0.95)
 SEARCHED = ("long_accuracy", "ratio", "flops", "parameters")
 Figures = dict[str, Any]

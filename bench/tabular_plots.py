@@ -31,13 +31,15 @@ _LABELS = {
     "fit_network_residual": "layer fit, scores (less is better)",
     "fit_accuracy": "accuracy, fitted only, %",
     "short_accuracy": "accuracy, short training, %",
+    "scratch_accuracy": "accuracy from random weights, %",
     "flops": "million multiply-adds",
     "parameters": "thousand parameters",
     "synflow": "SynFlow",
     "naswot": "NASWOT",
     "gradient_norm": "gradient norm",
 }
-_SCALES = {"fit_accuracy": 100.0, "short_accuracy": 100.0, "flops": 1e-6, "parameters": 1e-3}
+_PER_CENT = ("fit_accuracy", "short_accuracy", "scratch_accuracy")
+_SCALES = {**dict.fromkeys(_PER_CENT, 100.0), "flops": 1e-6, "parameters": 1e-3}
 _COLUMNS = 3
 
 

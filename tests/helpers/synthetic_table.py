@@ -17,6 +17,7 @@ from syno.testing.tabular import COLUMNS
 
 BASELINE = {"long_accuracy": 0.8, "longer_accuracy": 0.9, "short_accuracy": 0.7, "ratio": 1.0}
 COSTS = {"fit_seconds": 10.0, "short_seconds": 60.0, "long_seconds": 600.0, "longer_seconds": 6e3}
+COSTS["scratch_seconds"] = COSTS["long_seconds"]
 
 
 def measurements(op: Operator, spec: Spec, target: Operator, rng: Random) -> dict[str, float]:
@@ -38,6 +39,7 @@ def measurements(op: Operator, spec: Spec, target: Operator, rng: Random) -> dic
         "short_accuracy": round(long - 0.1 + rng.gauss(0, 0.02), 4),
         "long_accuracy": long,
         "long_accuracy_1": round(long + rng.gauss(0, 0.01), 4),
+        "scratch_accuracy": round(long - 0.05 + rng.gauss(0, 0.03), 4),
         "longer_accuracy": round(long + 0.1, 4),
         "synflow": round(10 ** rng.uniform(1, 20), 1),
         "naswot": round(rng.uniform(700, 800), 2),

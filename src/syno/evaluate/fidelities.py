@@ -1,17 +1,19 @@
 """The ladder of fidelities: from what costs nothing to what a search believes (design section 7).
 
 1. *Layer fit*: seconds. The operators are fitted to the activations of a trained original.
-2. *Short training*: half a minute, from the fitted weights, taught by the original.
-3. *Long training*: from random weights, by the same recipe as the baseline.
+2. *Short training*: a tenth of an epoch from the fitted weights, taught by the original.
+3. *Long training*: the same for an epoch.
 
-A `Ladder` holds what all candidates share: data, the trained original and its activations.
+Beside it stands training *from scratch*, from random weights by a recipe of its own: a search
+without a ladder judges by that. A `Ladder` holds what all candidates share: data, the trained
+original and its activations.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from torch import nn
@@ -25,27 +27,39 @@ from syno.evaluate.recipes import RECIPES, Recipe
 from syno.evaluate.splits import DataSplits
 from syno.evaluate.teacher import teacher
 from syno.evaluate.training import Progress, TrainResult, accuracy_on, train
+from syno.ir.errors import DataError
 from syno.ir.operator import Operator
 from syno.nn.sites import Site, find_sites, replaceable
 from syno.nn.substitution import substitute
 from syno.nn.tuning import tune_for_training
 
-_FIT = FitSettings()
+_FIT = FitSettings(positions=8_192, images=128)
 _TUNED = 32  # images of a batch with which programs for the fit are timed
 _SHORT = Recipe(
     epochs=0.1, batch_size=32, learning_rate=0.02, precision="bfloat16", distillation=0.9
 )
-_LONG = Recipe(epochs=1, batch_size=32, precision="bfloat16")
+_LONG = replace(_SHORT, epochs=1)
+_SCRATCH = Recipe(epochs=1, batch_size=32, precision="bfloat16")
+
+
+def _unseen(_step: int, _steps: int) -> None:
+    """Look at no step."""
 
 
 @dataclass(frozen=True)
 class LadderSettings:
-    """What each rung spends; `fit_images` of the validation set judge a fitted network."""
+    """What each rung spends.
+
+    So many images of the validation set judge a fitted network, and one after short training; all
+    of them judge the others.
+    """
 
     fit: FitSettings = _FIT
     fit_images: int = 1_000
     short: Recipe = _SHORT
+    short_images: int = 2_500
     long: Recipe = _LONG
+    scratch: Recipe = _SCRATCH
 
 
 LADDERS: Mapping[str, LadderSettings] = {
@@ -53,7 +67,8 @@ LADDERS: Mapping[str, LadderSettings] = {
     "digits": LadderSettings(
         fit=FitSettings(images=256, sweeps=2),
         short=Recipe(epochs=1.5, batch_size=64, learning_rate=0.05, distillation=0.9),
-        long=RECIPES["digits"],
+        long=Recipe(epochs=6, batch_size=64, learning_rate=0.05, distillation=0.9),
+        scratch=RECIPES["digits"],
     ),
 }
 
@@ -127,10 +142,13 @@ class Ladder:
             seed=seed,
         )
 
-    def fitted(self, assignment: Mapping[str, Operator]) -> Fitted:
-        """Return the trained original with fitted operators: the first rung."""
+    def fitted(self, assignment: Mapping[str, Operator], *, seed: int = 0) -> Fitted:
+        """Return the trained original with fitted operators: the first rung.
+
+        The seed draws the weights from which the fit starts. No operator: the original itself.
+        """
         start = time.monotonic()
-        network = self.substituted(self.teacher, assignment)
+        network = self.substituted(self.teacher, assignment, seed)
         tune_for_training(network, self.captured.images[0][:_TUNED])
         layers = {name: self.captured.layers[name] for name in assignment}
         wanted = Captured(self.captured.images, self.captured.scores, layers)
@@ -140,30 +158,61 @@ class Ladder:
         return Fitted(network, found, accuracy, time.monotonic() - start)
 
     def short(
-        self, network: nn.Module, *, seed: int = 0, on_progress: Progress = lambda _i, _n: None
+        self, network: nn.Module, *, seed: int = 0, on_progress: Progress = _unseen
     ) -> TrainResult:
         """Train a fitted network for a short while, in place: the second rung."""
-        recipe = self.settings.short
-        self._tune(network, recipe)
-        options = {"seed": seed, "teacher": self.teacher, "on_progress": on_progress}
-        return train(network, self.data, recipe, **options)  # type: ignore[arg-type]
+        some = self.data.validation.part(self.settings.short_images)
+        data = replace(self.data, validation=some)
+        return self._taught(network, data, self.settings.short, seed, on_progress)
 
     def long(
+        self,
+        network: nn.Module,
+        *,
+        seed: int = 0,
+        recipe: Recipe | None = None,
+        on_progress: Progress = _unseen,
+    ) -> TrainResult:
+        """Train a fitted network, in place: the last rung."""
+        return self._taught(network, self.data, recipe or self.settings.long, seed, on_progress)
+
+    def scratch(
         self,
         assignment: Mapping[str, Operator],
         *,
         seed: int = 0,
         recipe: Recipe | None = None,
-        on_progress: Progress = lambda _i, _n: None,
+        on_progress: Progress = _unseen,
     ) -> TrainResult:
-        """Train a network from random weights: the last rung. No operator: the baseline."""
-        chosen = recipe or self.settings.long
+        """Train a network from random weights, beside the ladder. No operator: the original."""
+        chosen = recipe or self.settings.scratch
         original = build(self.model, seed=seed)
         network = self.substituted(original, assignment, seed) if assignment else original
         self._tune(network, chosen)
         return train(network, self.data, chosen, seed=seed, on_progress=on_progress)
 
+    def _taught(
+        self,
+        network: nn.Module,
+        data: DataSplits,
+        recipe: Recipe,
+        seed: int,
+        on_progress: Progress,
+    ) -> TrainResult:
+        self._tune(network, recipe)
+        return train(
+            network, data, recipe, seed=seed, teacher=self.teacher, on_progress=on_progress
+        )
+
     def _tune(self, network: nn.Module, recipe: Recipe) -> None:
         """Give the operators their fastest programs for this recipe."""
         batch = normalized(self.data.train.images[: recipe.batch_size], self.data)
         tune_for_training(network, batch, context=lambda: autocast(recipe.precision))
+
+
+def long_recipe(data: str) -> Recipe:
+    """Return the recipe of the last rung on a data set; DataError where there is no ladder."""
+    if data not in LADDERS:
+        known = ", ".join(sorted(LADDERS))
+        raise DataError(f"There is no ladder for a data set called {data!r}; known are: {known}.")
+    return LADDERS[data].long

@@ -43,7 +43,7 @@ class Task:
     least_ratio: float = 0.0
     rounds: int = 9
     train: bool = True
-    rung: Rung = "long"
+    rung: Rung = "scratch"
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -92,18 +92,22 @@ def _judged(task: Task, network: nn.Module) -> tuple[float, dict[str, Any]]:
     from syno.ir.parser import parse
     from syno.nn.tuning import tune_for_training
 
-    if task.rung == "long":
-        recipe, data = Recipe(**task.recipe), _data(task.data)
+    options: Any = {"seed": task.seed, "on_progress": _give_way}
+    recipe = Recipe(**task.recipe)
+    if task.rung == "scratch":
+        data = _data(task.data)
         tune_for_training(network, normalized(data.train.images[: recipe.batch_size], data))
-        options: Any = {"seed": task.seed, "on_progress": _give_way}
         result = train(network, data, recipe, **options)
         return result.validation_accuracy, asdict(result)
     ladder = _ladder(task.model, task.data, tuple(sorted(task.coefficients.items())))
-    assert task.operator is not None  # the original needs no fit
-    fitted = ladder.fitted(ladder.everywhere(parse(task.operator)))
+    assignment = ladder.everywhere(parse(task.operator)) if task.operator else {}
+    fitted = ladder.fitted(assignment, seed=task.seed)
     if task.rung == "fit":
         return fitted.validation_accuracy, fitted.fit.to_dict()
-    result = ladder.short(fitted.network, seed=task.seed, on_progress=_give_way)
+    if task.rung == "short":
+        result = ladder.short(fitted.network, **options)
+    else:
+        result = ladder.long(fitted.network, recipe=recipe, **options)
     return result.validation_accuracy, asdict(result)
 
 

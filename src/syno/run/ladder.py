@@ -1,7 +1,7 @@
 """The ladder in a search: cheap judgements first, the costly one for the best alone.
 
-A candidate is judged by a layer fit, then by short training from the fitted weights, then by
-training from random weights (`evaluate/fidelities.py`). After each of the first two it climbs on
+A candidate is judged by a layer fit, then by short training from the fitted weights, then by long
+training from them (`evaluate/fidelities.py`). After each of the first two it climbs on
 only while it is among the best share of those that came so far: successive halving, as Optuna's
 pruner does it without waiting for anyone (Li et al. 2018, "Massively parallel hyperparameter
 tuning").
@@ -20,8 +20,8 @@ import optuna
 
 from syno.search.outcome import Outcome, Pruned, Scored
 
-Rung = Literal["fit", "short", "long"]
-RUNGS: tuple[Rung, ...] = ("fit", "short", "long")
+Rung = Literal["fit", "short", "long", "scratch"]
+RUNGS: tuple[Rung, ...] = ("fit", "short", "long")  # a search without a ladder trains from scratch
 DOUBLING = 0.05  # a candidate twice as fast may be five points less accurate and climb as well
 _FEW = 5  # pairs of judgements below which no line is drawn through them
 
@@ -128,7 +128,7 @@ class Climb:
 TITLES: Mapping[str, str] = {
     "fit": "the layer fit",
     "short": "short training",
-    "long": "training",
+    "long": "long training",
 }
 
 

@@ -62,6 +62,7 @@ class Search:
         evaluator: Callable[[Task], Outcome] = evaluate,
         preparer: Callable[[Task], Outcome] = prepare_ladder,
     ) -> None:
+        from syno.evaluate.fidelities import long_recipe
         from syno.evaluate.models import info
         from syno.evaluate.recipes import recipe_for
 
@@ -72,7 +73,7 @@ class Search:
         self.climb = Climb(settings.share)
         self.waiting: list[tuple[int, Operator, Rung]] = []
         self.start = time.monotonic()
-        recipe = recipe_for(settings.data)
+        recipe = long_recipe(settings.data) if settings.ladder else recipe_for(settings.data)
         if settings.epochs is not None:
             recipe = replace(recipe, epochs=settings.epochs)
         self.recipe = recipe.to_dict()
@@ -104,8 +105,8 @@ class Search:
             known = self._welcome(study)
             study.note("question", self._question())
             with Executor(self.settings.workers, self.settings.limits) as pool:
-                self._baseline(study, pool)
                 self._teacher(pool)
+                self._baseline(study, pool)
                 self._candidates(study, pool)
                 self._confirm(study, pool)
             self._time_finalists(study)
@@ -165,6 +166,7 @@ class Search:
             batch=self.settings.batch,
             mode=self.mode,
             least_ratio=least,
+            rung=RUNGS[-1] if self.settings.ladder else "scratch",
         )
 
     # phases -------------------------------------------------------------------------------------
@@ -223,7 +225,7 @@ class Search:
 
     def _fill(self, study: Study, pool: Executor, strategy: Strategy) -> None:
         """Give every free worker a candidate, as long as there are any to be had."""
-        first: Rung = "fit" if self.settings.ladder else "long"
+        first: Rung = RUNGS[0] if self.settings.ladder else "scratch"
         while pool.has_room:
             if self.waiting:
                 self._submit(pool, *self.waiting.pop(0))

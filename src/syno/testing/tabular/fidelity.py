@@ -16,6 +16,7 @@ FIDELITIES: Mapping[str, tuple[str, int]] = {
     "layer_fit_network": ("fit_network_residual", -1),
     "fit_accuracy": ("fit_accuracy", 1),
     "short_training": ("short_accuracy", 1),
+    "scratch_training": ("scratch_accuracy", 1),
     "params": ("parameters", 1),
     "flops": ("flops", 1),
     "synflow": ("synflow", 1),
