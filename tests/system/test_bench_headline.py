@@ -46,10 +46,18 @@ def command(folder: Path, *options: str) -> list[str]:
     return [sys.executable, script, "--quick", "--epochs", "2", "--folder", str(folder), *options]
 
 
-def finish(folder: Path, *options: str) -> str:
-    done = subprocess.run(command(folder, *options), capture_output=True, text=True, check=False)
+def unhindered(folder: Path) -> dict[str, str]:
+    """An environment in which trainings do not hold while somebody times on this machine."""
+    return {**os.environ, "TMPDIR": str(folder)}
+
+
+def finish(words: list[str], folder: Path) -> str:
+    """Run a command to its end and return what it tells."""
+    done = subprocess.run(
+        words, capture_output=True, text=True, check=False, env=unhindered(folder)
+    )
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return done.stderr
 
 
 def read(file: Path) -> Cell:
@@ -66,13 +74,14 @@ def aside() -> list[Path]:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a quick run that was killed in the first training of its row."""
     folder = tmp_path_factory.mktemp("headline")
-    quiet: Any = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command(folder), start_new_session=True, **quiet) as process:
+    options: Any = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    options |= {"start_new_session": True, "env": unhindered(folder)}
+    with subprocess.Popen(command(folder), **options) as process:
         begun = until(lambda: any(each.suffix == ".pt" for each in aside()), 240)
         os.killpg(process.pid, signal.SIGKILL)
     assert begun, "no checkpoint was written"
     assert not (folder / "convnet" / ROW / f"{SETTING}-seed-0.json").exists()
-    finish(folder)
+    finish(command(folder), folder)
     return folder
 
 
@@ -104,7 +113,7 @@ class TestKilled:
         programs = Path("convnet", ROW, "programs-cpu-float32.json")
         (tmp_path / programs).parent.mkdir(parents=True)
         shutil.copy(finished / programs, tmp_path / programs)
-        finish(tmp_path, "--seeds", "1", "--backends")
+        finish(command(tmp_path, "--seeds", "1", "--backends"), tmp_path)
         for row in ("original", ROW):
             file = Path("convnet", row, f"{SETTING}-seed-0.json")
             one, two = read(finished / file), read(tmp_path / file)
@@ -135,11 +144,8 @@ class TestKilled:
         )
         script = str(BENCH / "headline.py")
         again = [sys.executable, script, *shlex.split(line)[2:], "--folder", str(finished)]
-        done = subprocess.run(
-            [*again, "--rounds", "3"], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        assert done.stderr.count("was finished") == 5 and "begins" not in done.stderr
+        told = finish([*again, "--rounds", "3"], finished)
+        assert told.count("was finished") == 5 and "begins" not in told
 
 
 # ------------------------------------------------------------------------------------- in process
@@ -156,6 +162,7 @@ def bench() -> Iterator[ModuleType]:
 def run(bench: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Three steps in this process, nothing tuned; it returns the folder of the model."""
     monkeypatch.setattr(bench, "tune_for_training", lambda *_given, **_options: None)
+    monkeypatch.setattr(bench, "wait_for_quiet", lambda: None)
 
     def call(*options: str, epochs: str = "0.2") -> Path:
         words = ["--quick", "--epochs", epochs, "--folder", str(tmp_path), "--seeds", "1"]
