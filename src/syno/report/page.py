@@ -12,10 +12,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import syno
 from syno.ir.errors import FileError
+from syno.ir.files import write_atomically
 from syno.report.details import colored, details_of
 from syno.report.figures import collect, signed
 from syno.report.pareto import below, pareto_svg
-from syno.ir.files import write_atomically
 from syno.run.study import read_study
 
 _TEMPLATES = Path(__file__).with_name("templates")
