@@ -103,13 +103,17 @@ def candidate(operator: str | None) -> None:
 
 
 def ladder() -> None:
-    """Every rung: layer fit, short and long training."""
-    short = replace(RECIPES["digits"], epochs=0.1, distillation=0.5)
-    settings = LadderSettings(FitSettings(images=64), 100, short, replace(short, distillation=0))
+    """Every rung: layer fit, short and long training, and that from scratch beside them."""
+    scratch = replace(RECIPES["digits"], epochs=0.1)
+    short = replace(scratch, distillation=0.5)
+    settings = LadderSettings(
+        FitSettings(images=64), 100, short, short_images=100, long=short, scratch=scratch
+    )
     judge = Ladder("convnet", "digits", COEFFICIENTS, settings=settings)
     everywhere = judge.everywhere(parse(POINTWISE))
     judge.short(judge.fitted(everywhere).network)
-    judge.long(everywhere)
+    judge.long(judge.fitted(everywhere).network)
+    judge.scratch(everywhere)
 
 
 def searched(folder: Path, evaluator: Callable[[Task], Any]) -> list[Record]:
