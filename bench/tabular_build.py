@@ -24,12 +24,12 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
 from random import Random
 from typing import Any
+
+from cells import circumstances
 
 from syno.ir.operator import Operator
 from syno.ir.parser import parse
@@ -269,12 +269,11 @@ class Table:
 def describe(table: Table, seed: int) -> None:
     """Say in table.json how the rows were made."""
     from syno.evaluate.fidelities import LadderSettings
-    from syno.evaluate.latency import machine
     from syno.evaluate.teacher import TEACHER_RECIPES
 
     table.about.update(
         {
-            "date": datetime.now(UTC).date().isoformat(),
+            **circumstances(),
             "command": "python bench/tabular_build.py",
             "model": MODEL,
             "data": DATA,
@@ -284,8 +283,6 @@ def describe(table: Table, seed: int) -> None:
             "longer_epochs": LONGER_EPOCHS,
             "teacher": asdict(TEACHER_RECIPES[DATA]),
             "latency": {"backend": "inductor", "threads": 1, "batch": 1, "rounds": ROUNDS},
-            "machine": machine(),
-            "versions": {name: version(name) for name in ("torch", "numpy")},
         }
     )
     table.write()
