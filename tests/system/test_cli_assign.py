@@ -36,6 +36,18 @@ def test_a_network_is_timed_with_an_assignment(tmp_path: Path) -> None:
     assert done.json["operator"] is None and done.json["parameters_removed"] > 0
 
 
+def test_a_network_is_trained_with_an_assignment(tmp_path: Path) -> None:
+    path = tmp_path / "assignment.json"
+    path.write_text(json.dumps(selection().to_dict()))
+    options = ("--model", "convnet", "--epochs", "0.1", "--json")
+    done = syno("train", "--assignment", path, *options)
+    assert done.code == 0, done.err
+    assert done.json["assignment"] == str(selection())
+    assert done.json["operator"] is None
+    original = syno("train", *options)
+    assert 0 < done.json["site_flops"] < original.json["site_flops"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -43,6 +55,8 @@ def test_a_network_is_timed_with_an_assignment(tmp_path: Path) -> None:
         (("bench", "--operator", "convolution", "--assignment", "x"), "either --operator or"),
         (("bench", "--assignment", "x", "--sites", "conv3x3"), "leave out --sites, --size"),
         (("bench", "--assignment", "nowhere.json"), "nowhere.json: No such file"),
+        (("train", "--operator", "convolution", "--assignment", "x"), "either --operator or"),
+        (("train", "--assignment", "x", "--size", "g=2"), "leave out --sites, --size"),
         (("assign", "--operator", "convolution", "--output", "x"), "Give --budget"),
         (("assign", "--operator", "convolutoin"), "no operator called 'convolutoin'"),
         (("assign", "--operator", "convolution", "--model", "resnet18"), "it can be timed"),

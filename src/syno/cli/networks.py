@@ -27,12 +27,13 @@ from syno.ir.errors import SynoError
 from syno.run.progress import plain_progress
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from syno.evaluate.benchmark import Replaced
 
 _BACKENDS = ("torch", "inductor")
 _OPERATOR = "for all sites: a formula in quotes, or a name such as paper-operator-1"
+_ASSIGNMENT = "In the place of an operator: a file of syno assign, which says what stands where."
 
 
 @app.command()
@@ -43,6 +44,7 @@ def train(
         str | None,
         typer.Option(help=f"Operator {_OPERATOR}.", show_default="the original network"),
     ] = None,
+    assignment: Annotated[Path | None, typer.Option(help=_ASSIGNMENT)] = None,
     size: Sizes = None,
     epochs: Annotated[
         float | None,
@@ -74,8 +76,9 @@ def train(
     """Train a model, or the model with an operator in its convolutions, and report its accuracy.
 
     The operator replaces the same layers as in a search. Its sizes come from the layers; k=3, s=2
-    and g=4 are set; --size sets other symbols of the formula. A full training says its validation
-    accuracy after each epoch; what counts is that of the last.
+    and g=4 are set; --size sets other symbols of the formula. An assignment of syno assign puts
+    several operators into one network. A full training says its validation accuracy after each
+    epoch; what counts is that of the last.
 
     Example: syno train --operator separable-convolution --epochs 2
     """
@@ -87,16 +90,17 @@ def train(
     from syno.evaluate.recipes import recipe_for
     from syno.evaluate.training import Execution, accuracy_on
     from syno.evaluate.training import train as run_training
-    from syno.run.candidate import Task, build, data_for
+    from syno.run.candidate import data_for
 
+    if operator is not None and assignment is not None:
+        raise SynoError("Give either --operator or --assignment, not both.")
     data = default_data(model, data)
     recipe = recipe_for(data, full=full)
     recipe = recipe if epochs is None else replace(recipe, epochs=epochs)
     execution = Execution(device, on_epoch=_say_epoch if full else None)
     splits = data_for(model, data)
     torch.set_num_threads(1)
-    text, coefficients = (None, {}) if operator is None else _placed(operator, size)
-    network, flops = build(Task(model, data, text, coefficients, asdict(recipe), seed=seed))
+    asked, network, flops = _trained(model, data, operator, assignment, size, seed)
     with plain_progress(err, "training") as step:
         result = run_training(
             network,
@@ -107,7 +111,7 @@ def train(
             checkpoint=None if checkpoint is None else Checkpoint(checkpoint),
             execution=execution,
         )
-    answer: dict[str, Any] = {"model": model, "data": data, "operator": text, "seed": seed}
+    answer: dict[str, Any] = {"model": model, "data": data, **asked, "seed": seed}
     answer |= {"recipe": asdict(recipe), "site_flops": flops, **asdict(result)}
     out.print(
         f"validation accuracy {100 * result.validation_accuracy:.2f} % in {result.seconds:.0f} s"
@@ -119,6 +123,28 @@ def train(
     emit(as_json, answer)
 
 
+def _trained(
+    model: str,
+    data: str,
+    operator: str | None,
+    assignment: Path | None,
+    size: list[str] | None,
+    seed: int,
+) -> tuple[dict[str, Any], nn.Module, int]:
+    """Return what is asked, the network to train and the multiply-adds of its sites."""
+    from syno.run.candidate import Task, build
+
+    if assignment is not None:
+        _check_alone(size)
+        asked, made, _ = _assigned(model, assignment, 1, seed)
+        _, flops = build(Task(model, data, None, {}, {}))
+        before, after = made.multiply_adds
+        return asked, made.changed, flops - before + after
+    text, coefficients = (None, {}) if operator is None else _placed(operator, size)
+    network, flops = build(Task(model, data, text, coefficients, {}, seed=seed))
+    return {"operator": text, "assignment": None}, network, flops
+
+
 def _say_epoch(epoch: int, accuracy: float) -> None:
     err.print(f"epoch {epoch}: validation accuracy {100 * accuracy:.2f} %")
 
@@ -128,12 +154,7 @@ def bench(
     operator: Annotated[
         str | None, typer.Option(help=f"Operator {_OPERATOR}.", show_default="see --assignment")
     ] = None,
-    assignment: Annotated[
-        Path | None,
-        typer.Option(
-            help="In the place of an operator: a file of syno assign, which says what stands where."
-        ),
-    ] = None,
+    assignment: Annotated[Path | None, typer.Option(help=_ASSIGNMENT)] = None,
     model: Model = "resnet20",
     size: Sizes = None,
     backend: Annotated[
@@ -179,8 +200,7 @@ def bench(
     if (operator is None) == (assignment is None):
         raise SynoError("What to put into the model? Give either --operator or --assignment.")
     if assignment is not None:
-        if size or sites:
-            raise SynoError("An assignment says which layers and sizes: leave out --sites, --size.")
+        _check_alone(size, sites)
         asked, replaced, example = _assigned(model, assignment, batch)
     else:
         asked, replaced, example = _replaced(model, str(operator), size, sites, batch)
@@ -226,15 +246,22 @@ def _replaced(
     return {"operator": text, "assignment": None}, made, example
 
 
-def _assigned(model: str, path: Path, batch: int) -> tuple[dict[str, Any], Replaced, Tensor]:
+def _check_alone(*further: list[str] | None) -> None:
+    if any(further):
+        raise SynoError("An assignment says which layers and sizes: leave out --sites, --size.")
+
+
+def _assigned(
+    model: str, path: Path, batch: int, seed: int = 0
+) -> tuple[dict[str, Any], Replaced, Tensor]:
     """Return what is asked, a model and its copy with an assignment, and an example input."""
     from syno.evaluate.assignment import read_selection
     from syno.evaluate.benchmark import replace_assigned
     from syno.evaluate.models import build, info
 
-    selection, network = read_selection(path), build(model).eval()
+    selection, network = read_selection(path), build(model, seed=seed).eval()
     example = info(model).example_input(batch)
-    made = replace_assigned(network, selection.assignment, example)
+    made = replace_assigned(network, selection.assignment, example, seed=seed)
     return {"operator": None, "assignment": str(selection)}, made, example
 
 
