@@ -13,8 +13,10 @@ it is needed. Prints a summary, or one JSON object:
   of the evaluations until 95 % of it. Strategies are rewarded as in a search.
 - `ladder`: over seeds, the quartiles of the seconds of training until 80, 90 and 95 % of the
   hypervolume, of the seconds in all, and of the share reached in the end: with a long training of
-  every candidate, in random order or as `mcts` asks, and with the ladder, where candidates come in
-  random order. What is not `--least-ratio` times as fast is not trained anywhere, as in a search.
+  every candidate, in random order or as `mcts` asks, and with the ladder of a search, where one in
+  so many (`--shares`) climbs and candidates come in random order. `times_less` is how many times
+  less the ladder needs for 95 %, median over median. What is not `--least-ratio` times as fast is
+  not trained anywhere, as in a search.
 
 A quartile is null where that many seeds never come so far.
 """
@@ -33,14 +35,15 @@ from networks import spec_of
 from search import quartiles
 from tabular_plots import draw_fidelities, draw_strategies
 
+from syno.run.ladder import Climb
 from syno.run.settings import SearchSettings
 from syno.search.registry import STRATEGIES
 from syno.space.space import SynthesisSpace
 from syno.testing.tabular import (
     FIDELITIES,
+    NEEDED,
     Event,
     Front,
-    Halving,
     Row,
     Table,
     TableSpace,
@@ -159,28 +162,39 @@ def strategy_figures(grown: Sequence[Sequence[float]]) -> Figures:
 # ----------------------------------------------------------------------------------------- ladder
 
 
-def ladder(posed: Question, orders: Sequence[Sequence[Row]], least: float, h: Halving) -> Figures:
+def ladder(
+    posed: Question, orders: Sequence[Sequence[Row]], least: float, shares: Sequence[int]
+) -> Figures:
     """Return what the long training of all costs and what the ladder does.
 
     `orders` are those in which the default strategy asks, one for each seed.
     """
-    columns = [FIDELITIES[name][0] for name in (h.fit, h.training)]
-    needed = (*columns, "fit_seconds", "short_seconds", "long_seconds")
-    rows = [r for r in posed.rows.values() if r.has(*needed) and r["ratio"] >= least]
+    rows = [row for row in posed.rows.values() if row.has(*NEEDED) and row["ratio"] >= least]
     if not rows:
         return {"rows": 0}
     shuffled = [Random(seed).sample(rows, len(rows)) for seed in range(len(orders))]
     members = {row.operator for row in rows}
     chosen = [[row for row in order if row.operator in members] for order in orders]
     whole = posed.front.covered(rows)
-    return {
+    found = {
         "rows": len(rows),
-        "halving": asdict(h),
         "least_ratio": least,
         "all_random": _spent(posed.front, whole, map(train_all, shuffled)),
         f"all_{SearchSettings.strategy}": _spent(posed.front, whole, map(train_all, chosen)),
-        "ladder": _spent(posed.front, whole, (climb(each, h) for each in shuffled)),
     }
+    for share in shares:
+        runs = (climb(each, Climb(share)) for each in shuffled)
+        name = f"ladder_{share}"
+        found[name] = _spent(posed.front, whole, runs)
+        found[name]["times_less"] = _times_less(found["all_random"], found[name])
+    return found
+
+
+def _times_less(one: Figures, two: Figures) -> float | None:
+    """Return how many times less `two` needs than `one`, by the medians."""
+    level = str(LEVELS[-1])
+    slow, fast = (each["seconds_to"][level][1] for each in (one, two))
+    return round(slow / fast, 2) if slow and fast else None
 
 
 def _spent(front: Front, whole: float, runs: Iterable[list[Event]]) -> Figures:
@@ -233,7 +247,6 @@ def figures(table: Table, posed: Question | None, chosen: argparse.Namespace) ->
     if posed is not None:
         orders = {name: asked(posed, name, chosen.seeds) for name in sorted(STRATEGIES)}
         grown = {name: shares(posed, each) for name, each in orders.items()}
-        halving = Halving(chosen.batch, chosen.short, chosen.long, chosen.fit)
         default = orders[SearchSettings.strategy]
         found["reference"] = {
             "accuracy": posed.front.baseline - posed.front.lost,
@@ -241,7 +254,7 @@ def figures(table: Table, posed: Question | None, chosen: argparse.Namespace) ->
             "hypervolume": posed.front.covered(posed.rows.values()),
         }
         found["strategies"] = {name: strategy_figures(each) for name, each in grown.items()}
-        found["ladder"] = ladder(posed, default, chosen.least_ratio, halving)
+        found["ladder"] = ladder(posed, default, chosen.least_ratio, chosen.shares)
     if chosen.plots is not None:
         draw_fidelities(table, chosen.plots / "fidelities.svg")
         if grown:
@@ -258,11 +271,8 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--least-ratio", type=float, default=SearchSettings.least_ratio)
     parser.add_argument(
-        "--batch", type=int, default=Halving.batch, help="candidates fitted at once"
+        "--shares", nargs="+", type=int, default=[2, 3, 4, 6, 8], help="one in so many climbs"
     )
-    parser.add_argument("--short", type=float, default=Halving.short, help="share trained shortly")
-    parser.add_argument("--long", type=float, default=Halving.long, help="of these, trained long")
-    parser.add_argument("--fit", choices=FIDELITIES, default=Halving.fit, help="the first rung")
     return parser.parse_args()
 
 

@@ -48,7 +48,8 @@ def test_it_prints_figures_and_draws_plots(folder: Path, tmp_path: Path) -> None
         assert each["share"][str(COUNT)] == [1.0, 1.0, 1.0]
         assert 1 <= each["evaluations_to_95"][1] <= COUNT
     ladder = found["ladder"]
-    assert ladder["ladder"]["seconds"][1] < ladder["all_random"]["seconds"][1]
+    assert ladder["ladder_4"]["seconds"][1] < ladder["all_random"]["seconds"][1]
+    assert ladder["ladder_8"]["trained"][1] < ladder["ladder_2"]["trained"][1]
     assert ladder["all_random"]["share"] == ladder["all_mcts"]["share"] == [1.0, 1.0, 1.0]
     for name in ("strategies", "fidelities"):
         assert "<svg" in (tmp_path / f"{name}.svg").read_text()

@@ -173,6 +173,15 @@ def test_a_ladder_is_another_study(tmp_path: Path) -> None:
         run(tmp_path, ladder=False)
 
 
-def test_a_share_of_one_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SynoError, match="--share has to be 2 or more"):
-        settings(tmp_path, share=1)
+def test_a_share_of_one_trains_everyone_for_long(tmp_path: Path) -> None:
+    run(tmp_path, trials=3, share=1)
+    found = [each.outcome for each in records(tmp_path)]
+    trained = [each for each in found if isinstance(each, Scored)]
+    assert len(trained) >= 3
+    assert all(list(each.extra["rungs"]) == [RUNGS[-1]] for each in trained)
+    assert not any(isinstance(each, Pruned) and "rungs" in each.extra for each in found)
+
+
+def test_a_share_below_one_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SynoError, match="--share has to be 1 or more"):
+        settings(tmp_path, share=0)

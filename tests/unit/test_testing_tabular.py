@@ -20,6 +20,7 @@ from tabulated import TABULATED, candidates
 
 from syno.ir.errors import DataError
 from syno.ir.operator import Operator
+from syno.run.ladder import Climb
 from syno.search.outcome import Failed, Scored
 from syno.search.protocol import Guided
 from syno.search.registry import STRATEGIES
@@ -37,11 +38,9 @@ from syno.testing.objectives import operators
 from syno.testing.tabular import (
     COLUMNS,
     Front,
-    Halving,
     Row,
     Table,
     TableSpace,
-    by_fronts,
     climb,
     correlation,
     evaluations_to,
@@ -286,12 +285,6 @@ def test_growth_is_what_the_rows_so_far_cover(table: Table) -> None:
     assert evaluations_to(growth, growth[-1] + 1) is None
 
 
-def test_fronts_come_in_turn() -> None:
-    rows = [row(0.5, 1.0), row(0.7, 1.0), row(0.6, 2.0), row(0.5, 3.0), row(0.6, 1.5)]
-    found = by_fronts(rows, lambda each: (each["long_accuracy"], each["ratio"]))
-    assert [rows.index(each) for each in found] == [1, 2, 3, 4, 0]
-
-
 # ------------------------------------------------------------------------------------- fidelities
 
 
@@ -338,25 +331,17 @@ def test_training_all_costs_what_it_took() -> None:
 
 def test_a_ladder_pays_for_every_rung_and_trains_the_best() -> None:
     costs = {"fit_seconds": 1.0, "short_seconds": 10.0, "long_seconds": 100.0}
-    rows = [
-        row(0.1 * n, 2.0, fit_residual=1 - 0.1 * n, short_accuracy=0.09 * n, **costs)
-        for n in range(8)
-    ]
-    events = climb(rows, Halving(batch=8, short=0.5, long=0.5))
-    assert [event.row for event in events] == [rows[7], rows[6]]
-    assert [event.seconds for event in events] == [8 + 4 * 10 + 100, 8 + 4 * 10 + 200]
-    batches = climb(rows, Halving(batch=4, short=0.5, long=0.5))
-    assert [event.row for event in batches] == [rows[3], rows[7]]
-    assert [event.seconds for event in batches] == [4 + 20 + 100, 2 * (4 + 20 + 100)]
+    rows = [row(a, 2.0, fit_accuracy=a, short_accuracy=a, **costs) for a in (0.5, 0.4, 0.6, 0.3)]
+    events = climb(rows, Climb(2))
+    assert [event.row for event in events] == [rows[0], rows[2]]
+    assert [event.seconds for event in events] == [111.0, 111.0 + 1.0 + 111.0]
 
 
 def test_a_ladder_keeps_the_fast_beside_the_accurate() -> None:
     costs = {"fit_seconds": 1.0, "short_seconds": 10.0, "long_seconds": 100.0}
-    kept = [(0.9, 1.1), (0.5, 3.0)]
-    rest = [(0.4, 2.0), (0.3, 1.1)]
-    rows = [row(a, r, fit_residual=1 - a, short_accuracy=a, **costs) for a, r in [*rest, *kept]]
-    events = climb(rows, Halving(batch=4, short=0.5, long=1.0))
-    assert [event.row for event in events] == rows[2:]
+    pairs = [(0.60, 1.1), (0.58, 3.0), (0.59, 1.1)]
+    rows = [row(a, r, fit_accuracy=a, short_accuracy=a, **costs) for a, r in pairs]
+    assert [event.row for event in climb(rows, Climb(2))] == rows[:2]
 
 
 def test_every_column_says_what_it_is() -> None:

@@ -58,7 +58,11 @@ def search(
         ),
     ] = SearchSettings.ladder,
     share: Annotated[
-        int, typer.Option(help="With --ladder, one candidate in so many climbs to the next rung.")
+        int,
+        typer.Option(
+            help="With --ladder, one candidate in so many climbs to the next rung; 1 trains all of "
+            "them for long, from fitted weights."
+        ),
     ] = SearchSettings.share,
     finalists: Annotated[
         int,

@@ -70,7 +70,7 @@ class Search:
         self.listen = listen
         self.evaluator = evaluator
         self.preparer = preparer
-        self.climb = Climb(settings.share)
+        self.climb = Climb(max(settings.share, 2))
         self.waiting: list[tuple[int, Operator, Rung]] = []
         self.start = time.monotonic()
         recipe = long_recipe(settings.data) if settings.ladder else recipe_for(settings.data)
@@ -154,6 +154,13 @@ class Search:
             "workers": self.settings.workers,
         }
 
+    @property
+    def first(self) -> Rung:
+        """The rung that every candidate is judged on; with a share of 1 that is the last one."""
+        if not self.settings.ladder:
+            return "scratch"
+        return RUNGS[0] if self.settings.share > 1 else RUNGS[-1]
+
     def _task(self, operator: str | None, seed: int = 0) -> Task:
         least = self.settings.least_ratio
         return Task(
@@ -225,7 +232,6 @@ class Search:
 
     def _fill(self, study: Study, pool: Executor, strategy: Strategy) -> None:
         """Give every free worker a candidate, as long as there are any to be had."""
-        first: Rung = RUNGS[0] if self.settings.ladder else "scratch"
         while pool.has_room:
             if self.waiting:
                 self._submit(pool, *self.waiting.pop(0))
@@ -237,12 +243,12 @@ class Search:
             operator = self._ask(study, strategy)
             if operator is None:
                 return
-            self._submit(pool, study.begin(str(operator)), operator, first)
+            self._submit(pool, study.begin(str(operator)), operator, self.first)
 
     def _submit(self, pool: Executor, number: int, operator: Operator, rung: Rung) -> None:
         """Let a worker judge a candidate; it is timed at the first of its rungs."""
         task = replace(self._task(str(operator)), rung=rung)
-        if self.settings.ladder and rung != RUNGS[0]:
+        if rung != self.first:
             task = replace(task, rounds=0, least_ratio=0.0)
         pool.submit((number, operator, rung), self.evaluator, task)
 

@@ -31,7 +31,8 @@ class SearchSettings:
 
     Candidates are timed under `mode` (eager or compile; None: as the model's registry row says).
     With `ladder` a candidate is judged by a layer fit and a short training first, and only one in
-    `share` climbs from each to the next (`run/ladder.py`); that belongs to the identity too.
+    `share` climbs from each to the next (`run/ladder.py`); that belongs to the identity too. With a
+    share of 1 all are trained for long, from fitted weights: what a ladder is compared with.
     One is not trained if it is less than `least_ratio` times as fast as the original, or needs less
     than the share `least_flops` of its multiply-adds: so little never was enough.
     """
@@ -68,7 +69,7 @@ class SearchSettings:
         for name, value in numbers.items():
             if not 0 < value < inf:
                 raise SynoError(f"--{name} has to be a number above 0; it is {value}.")
-        if self.share < 2:
-            raise SynoError(f"--share has to be 2 or more; it is {self.share}.")
+        if self.share < 1:
+            raise SynoError(f"--share has to be 1 or more; it is {self.share}.")
         if self.finalists < 0 or self.confirm_seeds < 0:
             raise SynoError(f"--finalists has to be 0 or more; it is {self.finalists}.")

@@ -6,8 +6,8 @@ judgements of a candidate, are compared over many seeds on real figures.
 """
 
 from syno.testing.tabular.fidelity import FIDELITIES, Correlation, correlation, judged, top_found
-from syno.testing.tabular.front import Front, by_fronts, hypervolume
-from syno.testing.tabular.ladder import Event, Halving, climb, seconds_to, train_all
+from syno.testing.tabular.front import Front, hypervolume
+from syno.testing.tabular.ladder import NEEDED, Event, climb, seconds_to, train_all
 from syno.testing.tabular.searching import evaluations_to, order_asked, outcome_of
 from syno.testing.tabular.space import TableSpace
 from syno.testing.tabular.table import COLUMNS, Row, Table, read_table
@@ -15,14 +15,13 @@ from syno.testing.tabular.table import COLUMNS, Row, Table, read_table
 __all__ = [
     "COLUMNS",
     "FIDELITIES",
+    "NEEDED",
     "Correlation",
     "Event",
     "Front",
-    "Halving",
     "Row",
     "Table",
     "TableSpace",
-    "by_fronts",
     "climb",
     "correlation",
     "evaluations_to",

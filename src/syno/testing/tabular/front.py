@@ -68,18 +68,3 @@ def first_front(rows: Sequence[Row], point: Callable[[Row], Point]) -> list[Row]
             front.append(row)
             best = point(row)[1]
     return front
-
-
-def by_fronts(rows: Iterable[Row], point: Callable[[Row], Point]) -> list[Row]:
-    """Return all rows, the first front first, then that of the others, and so on.
-
-    Deb et al. 2002, "A fast and elitist multiobjective genetic algorithm: NSGA-II". It needs no
-    common scale of accuracy and speed. Within a front, the greater first coordinate comes first.
-    """
-    rest, found = list(rows), list[Row]()
-    while rest:
-        front = first_front(rest, point)
-        found += front
-        members = {id(row) for row in front}
-        rest = [row for row in rest if id(row) not in members]
-    return found
