@@ -1,11 +1,12 @@
-"""Networks in evaluation mode for a while."""
+"""Networks in evaluation mode for a while, and results that are there before a clock is read."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 
 @contextmanager
@@ -22,3 +23,9 @@ def evaluating(*networks: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes:
             module.training = mode
+
+
+def finish(*tensors: Tensor) -> None:
+    """Wait until their devices have computed what was asked of them; a CPU always has."""
+    for device in {each.device for each in tensors if each.is_cuda}:
+        torch.cuda.synchronize(device)

@@ -20,12 +20,12 @@ from torch import Tensor, nn
 from syno.lower.backends import load_source, write_source
 from syno.lower.choice import programs
 from syno.lower.machine import this_machine
-from syno.nn.modes import evaluating
+from syno.nn.modes import evaluating, finish
 from syno.nn.module import SynthesizedOperator
 
 _PROGRAMS = 8  # of each order: with the weights' products for free, and not
 _REPEATS = 3
-_HOPELESS = 2.0  # times the best so far, after one call
+_HOPELESS = 1.3  # times the best so far, after one call
 
 Context = Callable[[], AbstractContextManager[Any]]
 
@@ -107,12 +107,12 @@ def _seconds(
     given = x.detach().requires_grad_(x.is_floating_point())
 
     def step() -> float:
-        _finish(x)
+        finish(x)
         start = time.perf_counter()
         with context():
             y = function(given, *weights)
         torch.autograd.grad(y.float().sum(), [given, *weights], allow_unused=True)
-        _finish(x)
+        finish(x)
         return time.perf_counter() - start
 
     step()  # the first call makes kernels
@@ -120,9 +120,3 @@ def _seconds(
     if first > _HOPELESS * best:
         return first
     return min(first, *(step() for _ in range(_REPEATS - 1)))
-
-
-def _finish(x: Tensor) -> None:
-    """Wait for what a device still computes."""
-    if x.is_cuda:
-        torch.cuda.synchronize(x.device)
