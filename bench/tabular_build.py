@@ -8,7 +8,8 @@ random from the space that a search of ResNet-20 on CIFAR-10 sees. The rungs:
 - `fit`: layer fit, then short training from the fitted weights;
 - `long`: an epoch from the fitted weights, seed 0; `long-1`: the same, seed 1;
 - `scratch`: an epoch from random weights; `longer`: the same, more epochs;
-- `ratio`: latency compiled by Inductor, one thread, batch 1, beside the original: run it alone.
+- `ratio`: latency compiled by Inductor, one thread, batch 1, beside the original; trainings wait
+  meanwhile.
 
 `--first` restricts all of them to the first so many operators. Seconds are those of the processor,
 one thread, so that what else the machine does is left out. Writes docs/results/tabular: in
@@ -22,6 +23,7 @@ import argparse
 import csv
 import json
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import lru_cache
@@ -34,6 +36,7 @@ from cells import circumstances
 from syno.ir.operator import Operator
 from syno.ir.parser import parse
 from syno.run.executor import Executor
+from syno.run.quiet import quiet, wait_for_quiet
 from syno.run.search import question
 from syno.run.settings import ProcessLimits
 from syno.search.outcome import Outcome, Scored
@@ -42,7 +45,8 @@ from syno.space.space import SynthesisSpace
 MODEL, DATA = "resnet20", "cifar10"
 LEAST_FLOPS = 0.05
 LONGER_EPOCHS = 4
-ROUNDS = 9
+ROUNDS = 31
+BACKEND = "inductor"
 FOLDER = Path("docs/results/tabular")
 COLUMNS = (
     "operator",
@@ -80,6 +84,7 @@ RUNGS = {
 }
 CHANCE = 0.1
 LIMITS = ProcessLimits(seconds=5_400.0)
+MANY = 4  # failures in a row: the builder is broken, not the operators
 GRACE = 60.0  # seconds after the end in which what is in flight may finish
 
 
@@ -157,15 +162,22 @@ def cells_of(rung: str, text: str | None) -> dict[str, Any]:
     start = time.process_time()
     if rung.startswith("long-") or rung == "long":
         seed = int(rung == "long-1")
-        result = found.long(found.fitted(assignment, seed=seed).network, seed=seed)
+        network = found.fitted(assignment, seed=seed).network
+        result = found.long(network, seed=seed, on_progress=give_way)
     else:
         scratch = found.settings.scratch
         longer = replace(scratch, epochs=LONGER_EPOCHS)
-        result = found.scratch(assignment, recipe=scratch if rung == "scratch" else longer)
+        chosen = scratch if rung == "scratch" else longer
+        result = found.scratch(assignment, recipe=chosen, on_progress=give_way)
     seconds = round(time.process_time() - start, 1)
     name = rung.replace("-", "_accuracy_") if "-" in rung else f"{rung}_accuracy"
     cells = {name: result.validation_accuracy}
     return cells if rung == "long-1" else {**cells, f"{rung}_seconds": seconds}
+
+
+def give_way(_step: int, _steps: int) -> None:
+    """Hold a training while another process times."""
+    wait_for_quiet()
 
 
 def _fit(found: Any, assignment: Mapping[str, Operator]) -> dict[str, Any]:
@@ -173,7 +185,7 @@ def _fit(found: Any, assignment: Mapping[str, Operator]) -> dict[str, Any]:
     start = time.process_time()
     fitted = found.fitted(assignment)
     middle = time.process_time()
-    result = found.short(fitted.network)
+    result = found.short(fitted.network, on_progress=give_way)
     end = time.process_time()
     return {
         "fit_residual": round(fitted.fit.residual, 6),
@@ -213,12 +225,12 @@ def _ratio(found: Any, assignment: Mapping[str, Operator]) -> dict[str, Any]:
     if not assignment:
         return {"ratio": 1.0}
     example = info(MODEL).example_input(1)
-    timed = compare(*_network(found, assignment), example, backend="inductor", rounds=ROUNDS)
-    low, high = timed.to_dict()["ratio_quartiles"]
+    pair = _network(found, assignment)
+    timed = compare(*pair, example, backend=BACKEND, rounds=ROUNDS, alone=quiet)
     return {
         "ratio": round(timed.ratio, 4),
-        "ratio_low": round(low, 4),
-        "ratio_high": round(high, 4),
+        "ratio_low": round(timed.ratio_low, 4),
+        "ratio_high": round(timed.ratio_high, 4),
     }
 
 
@@ -282,7 +294,7 @@ def describe(table: Table, seed: int) -> None:
             "settings": asdict(LadderSettings()),
             "longer_epochs": LONGER_EPOCHS,
             "teacher": asdict(TEACHER_RECIPES[DATA]),
-            "latency": {"backend": "inductor", "threads": 1, "batch": 1, "rounds": ROUNDS},
+            "latency": {"backend": BACKEND, "threads": 1, "batch": 1, "rounds": ROUNDS},
         }
     )
     table.write()
@@ -290,7 +302,7 @@ def describe(table: Table, seed: int) -> None:
 
 def run(table: Table, tasks: list[tuple[str, str | None]], workers: int, end: float) -> None:
     """Measure what is missing, and write each result as it comes."""
-    waiting = iter(tasks)
+    waiting, failures = iter(tasks), Counter[str]()
     with Executor(workers, LIMITS) as pool:
         while True:
             while pool.has_room and time.monotonic() < end:
@@ -303,6 +315,9 @@ def run(table: Table, tasks: list[tuple[str, str | None]], workers: int, end: fl
             done = pool.next_done(5.0)
             if done is not None:
                 (rung, text), outcome = done
+                failures[rung] = 0 if isinstance(outcome, Scored) else failures[rung] + 1
+                if failures[rung] == MANY:
+                    raise SystemExit(f"{rung} failed {MANY} times in a row, at last with {outcome}")
                 table.fill(text, _cells(rung, outcome))
                 print(
                     f"{rung}: {table.rows[text] if text else table.about['baseline']}", flush=True

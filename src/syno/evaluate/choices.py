@@ -22,7 +22,7 @@ from syno.evaluate.assignment import Choice, Group
 from syno.evaluate.batches import normalized
 from syno.evaluate.benchmark import compare_places, replace_sites
 from syno.evaluate.fidelities import Ladder
-from syno.evaluate.fit import renew_statistics
+from syno.evaluate.fit import relative_residual, renew_statistics
 from syno.evaluate.latency import LatencyComparison, compare
 from syno.evaluate.models import info
 from syno.evaluate.training import NotANumber
@@ -90,8 +90,8 @@ class Effects:
         original = copy.deepcopy(ladder.teacher)
         renew_statistics(original, ladder.captured.images[0])
         scores, wanted = _scores(original, ladder.captured.images[1]), ladder.captured.scores[1]
-        apart = (scores - wanted).square().sum() / (wanted - wanted.mean(0)).square().sum()
-        self._original = self._figures(original, float(apart))
+        apart = relative_residual(scores, wanted)
+        self._original = self._figures(original, apart)
 
     def of(self, assignment: Mapping[str, Operator]) -> Effect:
         """Return the effect of fitted operators, by site name; infinite where scores are."""

@@ -33,8 +33,7 @@ from syno.nn.sites import Site, find_sites, replaceable
 from syno.nn.substitution import substitute
 from syno.nn.tuning import tune_for_training
 
-_FIT = FitSettings(positions=8_192, images=128)
-_TUNED = 32  # images of a batch with which programs for the fit are timed
+_FIT = FitSettings(positions=4_096, images=128, sweeps=2)
 _SHORT = Recipe(
     epochs=0.1, batch_size=32, learning_rate=0.02, precision="bfloat16", distillation=0.9
 )
@@ -146,15 +145,17 @@ class Ladder:
         """Return the trained original with fitted operators: the first rung.
 
         The seed draws the weights from which the fit starts. No operator: the original itself.
+        The operators get the programs that are fastest in short training.
         """
         start = time.monotonic()
         network = self.substituted(self.teacher, assignment, seed)
-        tune_for_training(network, self.captured.images[0][:_TUNED])
+        self._tune(network, self.settings.short)
         layers = {name: self.captured.layers[name] for name in assignment}
         wanted = Captured(self.captured.images, self.captured.scores, layers)
         found = fit(network, wanted, self.settings.fit)
         some = self.data.validation.part(self.settings.fit_images)
-        accuracy = accuracy_on(network, some, self.data)
+        with autocast(self.settings.short.precision):
+            accuracy = accuracy_on(network, some, self.data)
         return Fitted(network, found, accuracy, time.monotonic() - start)
 
     def short(
@@ -199,7 +200,8 @@ class Ladder:
         seed: int,
         on_progress: Progress,
     ) -> TrainResult:
-        self._tune(network, recipe)
+        if _tuning(recipe) != _tuning(self.settings.short):  # `fitted` has tuned for that one
+            self._tune(network, recipe)
         return train(
             network, data, recipe, seed=seed, teacher=self.teacher, on_progress=on_progress
         )
@@ -208,6 +210,11 @@ class Ladder:
         """Give the operators their fastest programs for this recipe."""
         batch = normalized(self.data.train.images[: recipe.batch_size], self.data)
         tune_for_training(network, batch, context=lambda: autocast(recipe.precision))
+
+
+def _tuning(recipe: Recipe) -> tuple[int, str]:
+    """Return what the fastest program depends on."""
+    return recipe.batch_size, recipe.precision
 
 
 def long_recipe(data: str) -> Recipe:

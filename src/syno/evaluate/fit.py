@@ -165,9 +165,17 @@ def fit(changed: nn.Module, captured: Captured, settings: FitSettings | None = N
     renew_statistics(changed, captured.images[0])
     with evaluating(changed), torch.no_grad():
         scores = changed(captured.images[1])
-    wanted = captured.scores[1]
-    apart = (scores - wanted).square().sum() / (wanted - wanted.mean(0)).square().sum()
-    return LayerFit(sites, float(apart), time.monotonic() - start)
+    apart = relative_residual(scores, captured.scores[1])
+    return LayerFit(sites, apart, time.monotonic() - start)
+
+
+def relative_residual(scores: Tensor, wanted: Tensor) -> float:
+    """Return the squared error of scores over that of a constant for each class.
+
+    Both are (images, classes).
+    """
+    apart = (scores - wanted).square().sum()
+    return float(apart / (wanted - wanted.mean(0)).square().sum())
 
 
 def _fit_site(name: str, module: nn.Module, layer: Activations, settings: FitSettings) -> SiteFit:

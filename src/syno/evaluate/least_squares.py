@@ -23,7 +23,8 @@ from syno.ir.semantics import evaluate
 from syno.nn.module import SynthesizedOperator
 
 _SMALL = 1e-12
-_RIDGE = 1e-6  # of the mean of the diagonal: redundant entries stay small
+_RIDGE = 1e-3  # of the mean of the diagonal: where positions are few, rounding decides no entry
+_FLAT = 1e-6  # of the first squared slope: from there on a descent is over
 _PASSES = 24  # forwards that reading off the columns of a weight may take
 
 
@@ -217,7 +218,7 @@ class Problem:
         direction, length = slope, float(slope.square().sum())
         start = length
         for _ in range(iterations):
-            if length <= _RIDGE * start or length < _SMALL:
+            if length <= _FLAT * start or length < _SMALL:
                 break
             change = self._centered(self._apply(weight, direction))
             step = length / max(float(change.square().sum()), _SMALL)

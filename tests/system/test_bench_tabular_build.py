@@ -1,0 +1,89 @@
+"""The builder of the tabular benchmark: what it writes is what the table's readers ask for."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from syno.evaluate import fidelities
+from syno.evaluate import teacher as teachers
+from syno.evaluate.fidelities import LadderSettings
+from syno.evaluate.fit import FitSettings
+from syno.evaluate.recipes import RECIPES
+from syno.search.outcome import Failed
+from syno.testing.tabular import COLUMNS
+from syno.zoo.named import NAMED
+
+BENCH = Path(__file__).resolve().parents[2] / "bench"
+SEPARABLE = str(NAMED["separable-convolution"].operator)
+LITTLE = replace(RECIPES["digits"], epochs=0.1)
+TAUGHT = replace(LITTLE, distillation=0.9)
+SETTINGS = LadderSettings(FitSettings(positions=512, images=16, sweeps=1), 50, TAUGHT, 50)
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
+    """The builder, at a small network and with little of everything."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(BENCH)
+        made = importlib.import_module("tabular_build")
+        patch.setenv("SYNO_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setattr(teachers, "TEACHER_RECIPES", {"digits": LITTLE})
+        little = replace(SETTINGS, long=TAUGHT, scratch=LITTLE)
+        patch.setattr(fidelities, "LADDERS", {"digits": little})
+        values = {"MODEL": "convnet", "DATA": "digits", "BACKEND": "torch", "ROUNDS": 2}
+        for name, value in {**values, "LONGER_EPOCHS": 0.2}.items():
+            patch.setattr(made, name, value)
+        made.ladder.cache_clear()
+        yield made
+        made.ladder.cache_clear()
+
+
+@pytest.mark.parametrize("text", [None, SEPARABLE])
+def test_every_rung_fills_its_column_with_numbers(bench: ModuleType, text: str | None) -> None:
+    for rung, column in bench.RUNGS.items():
+        cells = bench.cells_of(rung, text)
+        assert column in cells, rung
+        assert cells.keys() <= {*COLUMNS, *bench.COLUMNS}
+        assert all(isinstance(each, float | int) for each in cells.values()), cells
+
+
+def test_a_builder_that_always_fails_stops(
+    bench: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench, "Executor", Failing)
+    table = bench.Table(tmp_path)
+    table.rows = {str(number): {"operator": str(number)} for number in range(9)}
+    tasks = [("ratio", text) for text in table.rows]
+    with pytest.raises(SystemExit, match="ratio failed 4 times in a row"):
+        bench.run(table, tasks, 1, float("inf"))
+    assert [row.get("failure", "") != "" for row in table.rows.values()] == [True] * 3 + [False] * 6
+
+
+class Failing:
+    """Runs nothing, in the place of an executor; everything fails."""
+
+    def __init__(self, *_given: Any) -> None:
+        self.flying: list[Any] = []
+
+    def __enter__(self) -> Failing:
+        return self
+
+    def __exit__(self, *_given: object) -> None:
+        pass
+
+    @property
+    def has_room(self) -> bool:
+        return not self.flying
+
+    def submit(self, key: Any, *_given: Any) -> None:
+        self.flying.append(key)
+
+    def next_done(self, _seconds: float) -> tuple[Any, Failed]:
+        return self.flying.pop(), Failed("error", "KeyError: 'ratio_quartiles'")
