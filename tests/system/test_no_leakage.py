@@ -140,7 +140,7 @@ PIECES: Mapping[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
         lambda _: teachers.teacher_accuracy("convnet", "digits"),
         ("evaluate/teacher.py",),
     ),
-    "ladder": (lambda _: ladder(), ("evaluate/fidelities.py",)),
+    "ladder": (lambda _: ladder(), ("evaluate/fidelities.py", "evaluate/remembered.py")),
     "counts": (lambda _: counts_of("digits"), ("evaluate/fetching.py",)),
 }
 

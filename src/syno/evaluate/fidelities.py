@@ -25,7 +25,7 @@ from syno.evaluate.fit import Captured, FitSettings, LayerFit, capture, fit
 from syno.evaluate.models import build, info
 from syno.evaluate.recipes import RECIPES, Recipe
 from syno.evaluate.splits import DataSplits
-from syno.evaluate.teacher import teacher
+from syno.evaluate.teacher import teacher, tutor
 from syno.evaluate.training import Progress, TrainResult, accuracy_on, train
 from syno.ir.errors import DataError
 from syno.ir.operator import Operator
@@ -111,6 +111,11 @@ class Ladder:
     def teacher(self) -> nn.Module:
         """The trained original."""
         return teacher(self.model, self.data_name)
+
+    @cached_property
+    def tutor(self) -> nn.Module:
+        """The teacher as short and long training ask it: what it says of an image is looked up."""
+        return tutor(self.model, self.data_name, self.settings.short.precision)
 
     @cached_property
     def sites(self) -> list[Site]:
@@ -202,9 +207,7 @@ class Ladder:
     ) -> TrainResult:
         if _tuning(recipe) != _tuning(self.settings.short):  # `fitted` has tuned for that one
             self._tune(network, recipe)
-        return train(
-            network, data, recipe, seed=seed, teacher=self.teacher, on_progress=on_progress
-        )
+        return train(network, data, recipe, seed=seed, teacher=self.tutor, on_progress=on_progress)
 
     def _tune(self, network: nn.Module, recipe: Recipe) -> None:
         """Give the operators their fastest programs for this recipe."""

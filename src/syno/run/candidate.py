@@ -117,7 +117,10 @@ def _give_way(_step: int, _steps: int) -> None:
 
 
 def prepare_ladder(task: Task) -> Outcome:
-    """Train the teacher of a task's model where the cache has none; runs in a worker process."""
+    """Train the teacher of a task's model, and ask it about all images, where the cache lacks it.
+
+    Runs in a worker process.
+    """
     import torch
 
     from syno.evaluate.teacher import teacher
@@ -125,6 +128,7 @@ def prepare_ladder(task: Task) -> Outcome:
     torch.set_num_threads(1)
     start = time.process_time()
     teacher(task.model, task.data, on_progress=_give_way)
+    _ = _ladder(task.model, task.data, tuple(sorted(task.coefficients.items()))).tutor
     return Scored(0.0, 1.0, 0, 0, {"seconds": time.process_time() - start})
 
 
