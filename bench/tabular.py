@@ -38,6 +38,7 @@ from tabular_plots import draw_fidelities, draw_strategies
 from syno.run.ladder import Climb
 from syno.run.settings import SearchSettings
 from syno.search.registry import STRATEGIES
+from syno.search.reward import Reward
 from syno.space.space import SynthesisSpace
 from syno.testing.tabular import (
     FIDELITIES,
@@ -182,8 +183,9 @@ def ladder(
         "all_random": _spent(posed.front, whole, map(train_all, shuffled)),
         f"all_{SearchSettings.strategy}": _spent(posed.front, whole, map(train_all, chosen)),
     }
+    reward = Reward(posed.front.baseline)
     for share in shares:
-        runs = (climb(each, Climb(share)) for each in shuffled)
+        runs = (climb(each, Climb(reward, share)) for each in shuffled)
         name = f"ladder_{share}"
         found[name] = _spent(posed.front, whole, runs)
         found[name]["times_less"] = _times_less(found["all_random"], found[name])

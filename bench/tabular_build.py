@@ -11,7 +11,8 @@ random from the space that a search of ResNet-20 on CIFAR-10 sees. The rungs:
 - `ratio`: latency compiled by Inductor, one thread, batch 1, beside the original; trainings wait
   meanwhile.
 
-`--first` restricts all of them to the first so many operators. Seconds are those of the processor,
+`--first` restricts all of them to the first so many operators, `--least-ratio 1.05` to those which
+a search would train. Seconds are those of the processor,
 one thread, so that what else the machine does is left out. Writes docs/results/tabular: in
 operators.csv one row an operator, in table.json settings, baseline, machine and versions. Prints
 the counts of filled cells as JSON in its last line.
@@ -270,10 +271,14 @@ class Table:
         partial.write_text(json.dumps(self.about, indent=1) + "\n", encoding="utf-8")
         partial.replace(self.notes)
 
-    def missing(self, rung: str, first: int) -> list[str | None]:
-        """Return the operators whose cells of a rung are empty; None is the baseline."""
+    def missing(self, rung: str, first: int, least_ratio: float) -> list[str | None]:
+        """Return the operators whose cells of a rung are empty; None is the baseline.
+
+        With a `least_ratio`, only those that were measured to be so fast.
+        """
         column = RUNGS[rung]
-        texts = list(self.rows)[:first]
+        ratios = {text: float(row.get("ratio") or 0.0) for text, row in self.rows.items()}
+        texts = [text for text in list(self.rows)[:first] if ratios[text] >= least_ratio]
         found: list[str | None] = [text for text in texts if self.rows[text].get(column, "") == ""]
         return found if column in self.about["baseline"] else [None, *found]
 
@@ -338,6 +343,7 @@ def main() -> None:
     parser.add_argument("--operators", type=int, default=300)
     parser.add_argument("--rungs", nargs="+", choices=RUNGS, default=["proxies", "fit", "long"])
     parser.add_argument("--first", type=int, help="only the first so many operators")
+    parser.add_argument("--least-ratio", type=float, default=0.0, help="only what is so fast")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--minutes", type=float, default=1e6)
     parser.add_argument("--seed", type=int, default=0)
@@ -350,7 +356,7 @@ def main() -> None:
             table.rows.setdefault(str(operator), {"operator": str(operator), **costs(operator)})
     describe(table, chosen.seed)
     first = chosen.first or chosen.operators
-    missing = {rung: table.missing(rung, first) for rung in chosen.rungs}
+    missing = {rung: table.missing(rung, first, chosen.least_ratio) for rung in chosen.rungs}
     order: list[str | None] = [None, *table.rows]
     tasks = [(rung, text) for text in order for rung in chosen.rungs if text in missing[rung]]
     run(table, tasks, chosen.workers, end)

@@ -22,6 +22,9 @@ def scored(accuracy: float, ratio: float = 1.5) -> Scored:
     return Scored(accuracy, ratio, 10, 20, {"seconds": 1.0, "latency": {"ratio": ratio}})
 
 
+REWARD = Reward(0.7)
+
+
 def climb(found: Climb, number: int, *accuracies: float, ratio: float = 1.5) -> Outcome | None:
     """Let a candidate climb as far as it comes, given what it would reach on each rung."""
     told: Outcome | None = None
@@ -33,7 +36,7 @@ def climb(found: Climb, number: int, *accuracies: float, ratio: float = 1.5) -> 
 
 
 def test_one_in_four_climbs_and_they_are_the_best() -> None:
-    found, rng = Climb(4), Random(0)
+    found, rng = Climb(REWARD, 4), Random(0)
     draws = [rng.random() for _ in range(400)]
     far = [climb(found, number, draw, draw) for number, draw in enumerate(draws)]
     past_fit = [d for d, told in zip(draws, far, strict=True) if not _ended_at(told, "fit")]
@@ -49,14 +52,14 @@ def _ended_at(told: Outcome | None, rung: str) -> bool:
 
 
 def test_the_last_rung_is_a_score_that_remembers_the_others() -> None:
-    told = climb(Climb(), 0, 0.3, 0.5, 0.7, ratio=2.0)
+    told = climb(Climb(REWARD), 0, 0.3, 0.5, 0.7, ratio=2.0)
     assert isinstance(told, Scored) and told.accuracy == 0.7
     reached = {rung: each["accuracy"] for rung, each in told.extra["rungs"].items()}
     assert reached == {"fit": 0.3, "short": 0.5, "long": 0.7}
 
 
 def test_only_the_first_rung_is_timed() -> None:
-    found = Climb()
+    found = Climb(REWARD)
     assert found.judge(0, "fit", scored(0.3, ratio=2.5)) is None
     untimed = Scored(0.5, 1.0, 10, 20, {"seconds": 1.0})
     assert found.judge(0, "short", untimed) is None
@@ -66,23 +69,33 @@ def test_only_the_first_rung_is_timed() -> None:
 
 
 def test_speed_makes_up_for_some_accuracy() -> None:
-    slow, fast = Climb(2), Climb(2)
+    slow, fast = Climb(REWARD, 2), Climb(REWARD, 2)
     for found in (slow, fast):
         for number in range(10):
-            climb(found, number, 0.5, 0.5, 0.5)
-    assert isinstance(climb(slow, 99, 0.48, 0.48), Pruned)
-    assert climb(fast, 99, 0.48, 0.48, ratio=4.0) is None
+            climb(found, number, 0.68, 0.68, 0.68)
+    assert isinstance(climb(slow, 99, 0.66, 0.66), Pruned)
+    assert climb(fast, 99, 0.66, 0.66, ratio=4.0) is None
+
+
+def test_accuracy_weighs_on_the_first_rung_as_little_as_it_will_in_the_end() -> None:
+    found = Climb(REWARD, 2)
+    for number in range(10):
+        value = 0.1 + 0.05 * number  # ever better, so that all climb; the last rung is near to all
+        climb(found, number, value, 0.6 + 0.1 * value, 0.62 + 0.1 * value)
+    assert found.estimate("fit", 0.3) == pytest.approx(0.65)
+    assert climb(found, 98, 0.3, 0.63, ratio=3.0) is None
+    assert isinstance(climb(found, 99, 0.3, 0.63), Pruned)
 
 
 def test_what_goes_wrong_ends_the_climb() -> None:
-    found = Climb()
+    found = Climb(REWARD)
     failed = Failed("not_a_number", "")
     assert found.judge(0, "fit", scored(0.5)) is None
     assert found.judge(0, "short", failed) is failed
 
 
 def test_those_given_up_count_as_what_they_would_reach() -> None:
-    found = Climb(2)
+    found = Climb(REWARD, 2)
     assert found.estimate("fit", 0.4) == 0.4  # nothing is known
     for number, step in enumerate(range(8)):
         value = 0.1 + 0.05 * step  # ever better, so that all climb
@@ -104,11 +117,11 @@ def test_given_up_for_other_reasons_is_worth_nothing() -> None:
 def test_a_continued_climb_decides_as_one_that_was_not_interrupted() -> None:
     rng = Random(1)
     draws = [(rng.random(), rng.random(), rng.random()) for _ in range(60)]
-    whole, first = Climb(), Climb()
+    whole, first = Climb(REWARD), Climb(REWARD)
     told = [climb(whole, number, *each) for number, each in enumerate(draws)]
     for number, each in enumerate(draws[:30]):
         climb(first, number, *each)
-    again = Climb()
+    again = Climb(REWARD)
     for number, outcome in enumerate(told[:30]):
         assert outcome is not None
         again.remember(number, outcome)

@@ -24,6 +24,7 @@ from syno.run.ladder import Climb
 from syno.search.outcome import Failed, Scored
 from syno.search.protocol import Guided
 from syno.search.registry import STRATEGIES
+from syno.search.reward import Reward
 from syno.space.space import SynthesisSpace
 from syno.space.specs import named_spec
 from syno.testing.contracts import (
@@ -332,7 +333,7 @@ def test_training_all_costs_what_it_took() -> None:
 def test_a_ladder_pays_for_every_rung_and_trains_the_best() -> None:
     costs = {"fit_seconds": 1.0, "short_seconds": 10.0, "long_seconds": 100.0}
     rows = [row(a, 2.0, fit_accuracy=a, short_accuracy=a, **costs) for a in (0.5, 0.4, 0.6, 0.3)]
-    events = climb(rows, Climb(2))
+    events = climb(rows, Climb(Reward(0.65), 2))
     assert [event.row for event in events] == [rows[0], rows[2]]
     assert [event.seconds for event in events] == [111.0, 111.0 + 1.0 + 111.0]
 
@@ -341,7 +342,7 @@ def test_a_ladder_keeps_the_fast_beside_the_accurate() -> None:
     costs = {"fit_seconds": 1.0, "short_seconds": 10.0, "long_seconds": 100.0}
     pairs = [(0.60, 1.1), (0.58, 3.0), (0.59, 1.1)]
     rows = [row(a, r, fit_accuracy=a, short_accuracy=a, **costs) for a, r in pairs]
-    assert [event.row for event in climb(rows, Climb(2))] == rows[:2]
+    assert [event.row for event in climb(rows, Climb(Reward(0.65), 2))] == rows[:2]
 
 
 def test_every_column_says_what_it_is() -> None:

@@ -4,14 +4,14 @@ A candidate is judged by a layer fit, then by short training from the fitted wei
 training from them (`evaluate/fidelities.py`). After each of the first two it climbs on
 only while it is among the best share of those that came so far: successive halving, as Optuna's
 pruner does it without waiting for anyone (Li et al. 2018, "Massively parallel hyperparameter
-tuning").
+tuning"). The best are those whose reward would be the greatest: accuracy on a low rung is first
+turned into what it would become on the last, so that speed weighs there as it does in the search.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from math import log2
 from statistics import median
 from typing import Any, Literal
 
@@ -19,21 +19,24 @@ import numpy as np
 import optuna
 
 from syno.search.outcome import Outcome, Pruned, Scored
+from syno.search.reward import Reward
 
 Rung = Literal["fit", "short", "long", "scratch"]
 RUNGS: tuple[Rung, ...] = ("fit", "short", "long")  # a search without a ladder trains from scratch
-DOUBLING = 0.05  # a candidate twice as fast may be five points less accurate and climb as well
+_BIT = 1e-3  # of the accuracy, on top of the reward: orders those that earn nothing
 _FEW = 5  # pairs of judgements below which no line is drawn through them
 
 
 class Climb:
     """Decides who climbs, and says what those who don't would about have reached.
 
-    Of those that come to a rung one in `share` goes on. Everything follows from the outcomes it is
-    told, so that a continued search only has to tell them again.
+    Of those that come to a rung one in `share` goes on: those with the greatest `reward`, the one
+    of the search. Everything follows from the outcomes it is told, so that a continued search only
+    has to tell them again.
     """
 
-    def __init__(self, share: int = 4) -> None:
+    def __init__(self, reward: Reward, share: int = 4) -> None:
+        self.reward = reward
         self.share = share
         pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=share)
         level = optuna.logging.get_verbosity()
@@ -107,7 +110,8 @@ class Climb:
         if number not in self._climbers:
             self._climbers[number] = self._field.ask()
         trial = self._climbers[number]
-        value = outcome.accuracy + DOUBLING * log2(max(outcome.ratio, 1e-6))
+        expected = self.estimate(rung, outcome.accuracy)
+        value = self.reward(replace(outcome, accuracy=expected)) + _BIT * expected
         trial.report(value, self.share ** RUNGS.index(rung))
         return not trial.should_prune()
 

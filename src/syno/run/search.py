@@ -70,7 +70,7 @@ class Search:
         self.listen = listen
         self.evaluator = evaluator
         self.preparer = preparer
-        self.climb = Climb(max(settings.share, 2))
+        self.climb: Climb | None = None
         self.waiting: list[tuple[int, Operator, Rung]] = []
         self.start = time.monotonic()
         recipe = long_recipe(settings.data) if settings.ladder else recipe_for(settings.data)
@@ -224,7 +224,7 @@ class Search:
                     study.abandon(number)
                 return
             (number, operator, rung), outcome = found
-            told = self.climb.judge(number, rung, outcome) if self.settings.ladder else outcome
+            told = self.climb.judge(number, rung, outcome) if self.climb else outcome
             if told is None:
                 self.waiting.append((number, operator, after(rung)))
             else:
@@ -260,6 +260,7 @@ class Search:
         space = SynthesisSpace(replace(self.spec, limits=limits), by_length=True)
         reward = Reward(self.baseline.accuracy)
         strategy = make_strategy(self.settings.strategy, Setting(space, reward, self.settings.seed))
+        self.climb = Climb(reward, max(self.settings.share, 2)) if self.settings.ladder else None
         for record in study.records():
             try:
                 operator = parse(record.operator)
@@ -268,7 +269,8 @@ class Search:
                     f"Candidate {record.number} of the study {self.settings.study} cannot be read: "
                     f"{error}\nAnother version of Syno wrote it; choose another file with --study."
                 ) from None
-            self.climb.remember(record.number, record.outcome)
+            if self.climb:
+                self.climb.remember(record.number, record.outcome)
             strategy.tell(operator, record.outcome)
         return strategy
 
