@@ -1,15 +1,18 @@
 """Compares two real searches: seconds of training until 95 % of the hypervolume that both reach.
 
-Run two searches of the same model, data and seed, one with --ladder and one without, each to its
-own study:
+Run two searches of the same model, data and seed, one with the ladder and one in which all
+candidates are trained for long, each to its own study:
 
-    syno search --model convnet --data digits --minutes 20 --finalists 0 --study full.db
+    syno search --model convnet --data digits --minutes 20 --finalists 0 \
+        --ladder --share 1 --study full.db
     syno search --model convnet --data digits --minutes 20 --finalists 0 --ladder --study ladder.db
     python bench/ladder.py --full full.db --ladder ladder.db --json
 
-Only candidates that were trained from the start count for the hypervolume, in both; what the ladder
-spent on the others counts for its seconds (of the processor, one thread). The teacher's training
-is left out, and told apart: it is kept for all searches. Prints one JSON object as its last line.
+Only candidates that were trained for long count for the hypervolume, in both; what the ladder
+spent on the others counts for its seconds (of the processor, one thread). The teacher's training is
+left out: it is kept for all searches. `times_less` compares the seconds until the share of what
+both found together; `to_what_full_found` those until the share of what the full search found by
+itself. Prints one JSON object as its last line.
 """
 
 from __future__ import annotations
@@ -83,9 +86,19 @@ def compare(full: Path, ladder: Path, share: float) -> dict[str, Any]:
             "reached": round(curve[-1][1] / whole, 4),
             "seconds_to_share": None if seconds is None else round(seconds, 1),
         }
-    one, two = (found[name]["seconds_to_share"] for name in ("full", "ladder"))
-    found["times_less"] = None if not one or not two else round(one / two, 2)
+    found["times_less"] = _times(*(found[name]["seconds_to_share"] for name in studies))
+    curves = {name: growth(part, reference) for name, part in records.items()}
+    least = share * curves["full"][-1][1]
+    seconds = {name: until(curve, least) for name, curve in curves.items()}
+    found["to_what_full_found"] = {
+        "seconds": {name: None if s is None else round(s, 1) for name, s in seconds.items()},
+        "times_less": _times(*seconds.values()),
+    }
     return found
+
+
+def _times(one: float | None, two: float | None) -> float | None:
+    return None if not one or not two else round(one / two, 2)
 
 
 def main() -> None:

@@ -47,7 +47,18 @@ def test_seconds_count_on_every_rung_and_what_is_given_up_counts_too(tmp_path: P
     assert found["full"]["seconds_to_share"] == 1000.0
     assert found["ladder"]["seconds_to_share"] == 5 * 5.0 + 115.0
     assert found["times_less"] == round(1000 / 140, 2)
+    assert found["to_what_full_found"]["times_less"] == found["times_less"]
     assert found["ladder"]["trained"] == 1 and found["ladder"]["candidates"] == 6
+
+
+def test_a_full_search_that_finds_less_is_compared_by_what_it_found(tmp_path: Path) -> None:
+    trained = [Scored(0.7, 2.0, 1, 1, {"seconds": 100.0})] * 3
+    write(tmp_path / "full.db", trained)
+    write(tmp_path / "ladder.db", [climbed(0.79, 5.0, 5.0, 30.0)])
+    found = compared(tmp_path)
+    assert found["times_less"] is None and found["full"]["reached"] < 0.95
+    seconds = {"full": 100.0, "ladder": 40.0}
+    assert found["to_what_full_found"] == {"seconds": seconds, "times_less": 2.5}
 
 
 def test_a_search_that_never_comes_so_far_is_not_compared(tmp_path: Path) -> None:
