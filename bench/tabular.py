@@ -1,8 +1,9 @@
 """What the table of measured operators says about fidelities, strategies and the ladder.
 
-Run: python bench/tabular.py [--json] [--plots DIR] (a minute for 300 rows). Reads
+Run: python bench/tabular.py [--json] [--out DIR] (a minute for 300 rows). Reads
 docs/results/tabular, which bench/tabular_build.py fills; rows that lack a cell are left out where
-it is needed. Prints a summary, or one JSON object:
+it is needed. Prints a summary, or one JSON object; `--out docs/results/tabular` also writes that as
+figures.json, with the page and its plots:
 
 - `spearman`: rank correlation of every fidelity with the long and the longer training, with the
   95 % interval of a bootstrap over the rows; `seeds` is that of two seeds of the long training,
@@ -25,7 +26,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
@@ -33,8 +34,10 @@ from typing import Any
 
 from networks import spec_of
 from search import quartiles
+from tabular_page import page
 from tabular_plots import draw_fidelities, draw_strategies
 
+from syno.ir.files import write_atomically
 from syno.run.ladder import Climb
 from syno.run.settings import SearchSettings
 from syno.search.registry import STRATEGIES
@@ -237,7 +240,7 @@ def lines(found: Figures) -> list[str]:
 
 
 def figures(table: Table, posed: Question | None, chosen: argparse.Namespace) -> Figures:
-    """Return all figures, and draw the plots where they are asked for."""
+    """Return all figures, and write the page where it is asked for."""
     found: Figures = {
         "rows": len(table.rows),
         "searched": len(posed.space.operators) if posed else 0,
@@ -257,11 +260,19 @@ def figures(table: Table, posed: Question | None, chosen: argparse.Namespace) ->
         }
         found["strategies"] = {name: strategy_figures(each) for name, each in grown.items()}
         found["ladder"] = ladder(posed, default, chosen.least_ratio, chosen.shares)
-    if chosen.plots is not None:
-        draw_fidelities(table, chosen.plots / "fidelities.svg")
-        if grown:
-            draw_strategies(grown, chosen.plots / "strategies.svg")
+    if chosen.out is not None:
+        write(chosen.out, table, found, grown)
     return found
+
+
+def write(folder: Path, table: Table, found: Figures, grown: Mapping[str, Any]) -> None:
+    """Write the page, its figures and its plots."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / "figures.json", json.dumps(found, indent=1) + "\n")
+    write_atomically(folder / "README.md", page(table, found))
+    draw_fidelities(table, folder / "fidelities.svg")
+    if grown:
+        draw_strategies(grown, folder / "strategies.svg")
 
 
 def parsed() -> argparse.Namespace:
@@ -269,7 +280,7 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=FOLDER)
     parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
-    parser.add_argument("--plots", type=Path, help="folder for strategies.svg and fidelities.svg")
+    parser.add_argument("--out", type=Path, help="folder for figures, page and plots")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--least-ratio", type=float, default=SearchSettings.least_ratio)
     parser.add_argument(

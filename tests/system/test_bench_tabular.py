@@ -35,8 +35,8 @@ def output(folder: Path, *options: str) -> str:
     return done.stdout
 
 
-def test_it_prints_figures_and_draws_plots(folder: Path, tmp_path: Path) -> None:
-    text = output(folder, "--json", "--plots", str(tmp_path))
+def test_it_prints_figures_and_writes_a_page(folder: Path, tmp_path: Path) -> None:
+    text = output(folder, "--json", "--out", str(tmp_path))
     found: dict[str, Any] = json.loads(text)
     assert (found["rows"], found["searched"], found["unreached"]) == (COUNT, COUNT, 0)
     assert found["spearman"]["long_training"].keys() == FIDELITIES.keys()
@@ -53,6 +53,10 @@ def test_it_prints_figures_and_draws_plots(folder: Path, tmp_path: Path) -> None
     assert ladder["all_random"]["share"] == ladder["all_mcts"]["share"] == [1.0, 1.0, 1.0]
     for name in ("strategies", "fidelities"):
         assert "<svg" in (tmp_path / f"{name}.svg").read_text()
+    assert json.loads((tmp_path / "figures.json").read_text()) == found
+    page = (tmp_path / "README.md").read_text()
+    for said in ("| layer fit, residual of the sites | +", "| mcts | ", "| ladder, one in 4 | "):
+        assert said in page
     assert output(folder, "--json") == text
 
 
@@ -61,6 +65,6 @@ def test_a_table_that_is_hardly_filled_gives_what_it_can(folder: Path, tmp_path:
     assert head.startswith("operator,") and rest
     (tmp_path / "operators.csv").write_text(head + "\n")
     (tmp_path / "table.json").write_text((folder / "table.json").read_text())
-    found = json.loads(output(tmp_path, "--json", "--plots", str(tmp_path)))
+    found = json.loads(output(tmp_path, "--json", "--out", str(tmp_path)))
     assert found["rows"] == 0 and "strategies" not in found
     assert "0 rows" in output(tmp_path)

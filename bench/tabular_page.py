@@ -1,0 +1,167 @@
+"""The page of the table of measured operators, in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from syno.testing.tabular import Table
+
+Figures = Mapping[str, Any]
+
+TRUTHS = {
+    "long_training": "an epoch from the fitted weights",
+    "longer_training": "more epochs from random weights",
+    "scratch_training": "an epoch from random weights",
+}
+FIDELITIES = {
+    "layer_fit": "layer fit, residual of the sites",
+    "layer_fit_network": "layer fit, residual of the scores",
+    "fit_accuracy": "accuracy of the fitted network",
+    "short_training": "short training",
+    "long_training": "an epoch from the fitted weights",
+    "scratch_training": "an epoch from random weights",
+    "params": "parameters",
+    "flops": "multiply-adds",
+    "synflow": "SynFlow",
+    "naswot": "NASWOT",
+    "gradient_norm": "gradient norm",
+}
+RUNGS = {
+    "ratio": "latency",
+    "fit_seconds": "layer fit",
+    "short_seconds": "short training",
+    "long_seconds": "an epoch from the fitted weights",
+    "scratch_seconds": "an epoch from random weights",
+    "longer_seconds": "more epochs from random weights",
+}
+
+
+def page(table: Table, found: Figures) -> str:
+    """Return the page."""
+    parts = [_head(table), _rungs(table), *_fidelities(found)]
+    if "strategies" in found:
+        parts += [*_strategies(found), *_ladder(found)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _head(table: Table) -> str:
+    about = table.provenance
+    machine = about.get("machine", {})
+    return (
+        "# A table of measured operators\n\n"
+        f"{len(table.rows)} operators, drawn at random from the space that a search of "
+        f"{about.get('model')} on {about.get('data')} sees; each stands at all of its sites. "
+        "Made by `python bench/tabular_build.py` ([settings](table.json); last filled "
+        f"{about.get('date', '')[:10]}, {machine.get('processor', 'processor unknown')}, one "
+        "thread); this page by `python bench/tabular.py --out docs/results/tabular`. All "
+        "figures are in [figures.json](figures.json), all measurements in "
+        "[operators.csv](operators.csv)."
+    )
+
+
+def _rungs(table: Table) -> str:
+    rows = []
+    for column, name in RUNGS.items():
+        known = table.with_all(column)
+        seconds = [row[column] for row in known] if column.endswith("seconds") else []
+        spent = f"{fmean(seconds):.1f}" if seconds else ""
+        truth = column.replace("_seconds", "_accuracy")
+        own = f"{100 * table.baseline[truth]:.1f} %" if truth in table.baseline else ""
+        rows.append((name, str(len(known)), spent, own))
+    head = ("measured", "operators", "seconds each, of the processor", "the original reaches")
+    return _markdown(head, rows)
+
+
+def _fidelities(found: Figures) -> Iterator[str]:
+    known = found["spearman"]
+    counts = {truth: max(each["n"] for each in known[truth].values()) for truth in TRUTHS}
+    shown = [truth for truth in TRUTHS if counts[truth] >= 10]
+    yield "## What a cheap judgement says of an expensive one"
+    yield (
+        "Rank correlation (Spearman) with the accuracy after a training, with the 95 % interval of "
+        "a bootstrap over the operators, and their number."
+    )
+    rows = [
+        (name, *(_rho(known[truth].get(fidelity)) for truth in shown))
+        for fidelity, name in FIDELITIES.items()
+    ]
+    yield _markdown(
+        ("judged by", *(TRUTHS[truth] for truth in shown)), [r for r in rows if any(r[1:])]
+    )
+    if known["seeds"]["rho"] is not None:
+        yield f"Two seeds of an epoch from the fitted weights: {_rho(known['seeds'])}."
+    yield "![each fidelity against an epoch from the fitted weights](fidelities.svg)"
+
+
+def _rho(each: Figures | None) -> str:
+    if each is None or each["rho"] is None:
+        return ""
+    return f"{each['rho']:+.2f} ({each['low']:+.2f} to {each['high']:+.2f}), {each['n']}"
+
+
+def _strategies(found: Figures) -> Iterator[str]:
+    yield "## Strategies"
+    reference = found["reference"]
+    yield (
+        f"{found['searched']} operators with accuracy and latency, searched by every strategy with "
+        "as many seeds as the quartiles are of. The share of the hypervolume (accuracy above "
+        f"{100 * reference['accuracy']:.1f} % against the logarithm of the latency ratio above 1) "
+        "after so many evaluations, and the evaluations until 95 % of it: median (quartiles)."
+    )
+    strategies = found["strategies"]
+    places = list(next(iter(strategies.values()))["share"])[:-1]
+    rows = [
+        (
+            name,
+            *(_spread(each["share"][place], 100, " %") for place in places),
+            _spread(each["evaluations_to_95"]),
+        )
+        for name, each in strategies.items()
+    ]
+    yield _markdown(("strategy", *(f"after {place}" for place in places), "to 95 %"), rows)
+    yield "![share of the hypervolume against evaluations](strategies.svg)"
+
+
+def _ladder(found: Figures) -> Iterator[str]:
+    ladder = found["ladder"]
+    if not ladder["rows"]:
+        return
+    yield "## What the ladder saves"
+    yield (
+        f"The {ladder['rows']} operators that are {ladder['least_ratio']} times as fast or more, "
+        "in random order: each trained for long, or climbing the ladder of a search, where one in "
+        "so many goes on from a rung to the next. Seconds of training until 95 % of the "
+        "hypervolume of all of them: median (quartiles) over the seeds, never where a seed ends "
+        "before."
+    )
+    rows = []
+    for name, each in ladder.items():
+        if not isinstance(each, dict):
+            continue
+        kind, _, rest = name.partition("_")
+        said = f"ladder, one in {rest}" if kind == "ladder" else f"all, order of {rest}"
+        less = each.get("times_less")
+        row = (said, _spread(each["seconds_to"]["0.95"]), _spread(each["seconds"]))
+        row += (_spread(each["trained"]), _spread(each["share"], 100, " %"))
+        rows.append((*row, "" if less is None else f"{less:.1f}"))
+    head = (
+        "trained",
+        "seconds to 95 %",
+        "seconds in all",
+        "trained for long",
+        "reached",
+        "times less",
+    )
+    yield _markdown(head, rows)
+
+
+def _spread(quartiles: Sequence[float | None], scale: float = 1.0, unit: str = "") -> str:
+    low, middle, high = ("never" if q is None else f"{scale * q:.0f}" for q in quartiles)
+    return f"{middle}{unit} ({low} to {high})"
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
