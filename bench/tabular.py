@@ -11,7 +11,8 @@ figures.json, with the page and its plots:
 - `top`: how many of the truly best tenth are in the first 10, 20 and 30 % by each fidelity.
 - `strategies`: over seeds, the quartiles of the share of the hypervolume (accuracy against the
   logarithm of the latency ratio; see `syno.testing.tabular.Front`) after so many evaluations, and
-  of the evaluations until 95 % of it. Strategies are rewarded as in a search.
+  of the evaluations until 95 % of it. Strategies are rewarded as in a search; they are told the
+  accuracy after short training, which more rows have than the long one (`--judged-by`).
 - `ladder`: over seeds, the quartiles of the seconds of training until 80, 90 and 95 % of the
   hypervolume, of the seconds in all, and of the share reached in the end: with a long training of
   every candidate, in random order or as `mcts` asks, and with the ladder of a search, where one in
@@ -68,8 +69,9 @@ TRUTHS = {
     "scratch_training": "scratch_accuracy",
     "longer_training": "longer_accuracy",
 }
+JUDGES = ("short_accuracy", "long_accuracy")
 LEVELS = (0.8, 0.9, 0.95)
-SEARCHED = ("long_accuracy", "ratio", "flops", "parameters")
+SEARCHED = ("ratio", "flops", "parameters")  # and an accuracy
 Figures = dict[str, Any]
 
 
@@ -88,12 +90,19 @@ class Question:
         return {op: known[op] for op in self.space.operators}  # type: ignore[index]
 
 
-def question(table: Table) -> Question:
-    """Return the question that rows with accuracy and latency ratio pose."""
-    rows = table.with_all(*SEARCHED)
+def question(table: Table, accuracy: str) -> Question | None:
+    """Return the question that rows with accuracy and latency ratio pose; None without an answer.
+
+    `accuracy` is the column that strategies are told.
+    """
+    rows = table.with_all(accuracy, *SEARCHED)
+    if not rows:
+        return None
     space = SynthesisSpace(spec_of(table.provenance["model"]))
     found = TableSpace(space, [row.operator for row in rows])
-    return Question(table, found, Front(table.original("long_accuracy")))
+    posed = Question(table, found, Front(table.original(accuracy), accuracy))
+    nothing = posed.front.covered(posed.rows.values()) <= 0  # faster and near enough
+    return None if nothing else posed
 
 
 # ------------------------------------------------------------------------------------- fidelities
@@ -134,9 +143,9 @@ def tops(table: Table) -> Figures:
 
 def asked(posed: Question, name: str, seeds: int) -> list[list[Row]]:
     """Return for each seed the rows in the order in which a strategy asks for them."""
-    make, rows = STRATEGIES[name], posed.rows
-    baseline = posed.front.baseline
-    return [order_asked(make, posed.space, rows, baseline, seed) for seed in range(seeds)]
+    make, rows, front = STRATEGIES[name], posed.rows, posed.front
+    told = front.baseline, front.accuracy
+    return [order_asked(make, posed.space, rows, told[0], seed, told[1]) for seed in range(seeds)]
 
 
 def shares(posed: Question, orders: Iterable[Sequence[Row]]) -> list[list[float]]:
@@ -243,6 +252,7 @@ def figures(table: Table, posed: Question | None, chosen: argparse.Namespace) ->
     """Return all figures, and write the page where it is asked for."""
     found: Figures = {
         "rows": len(table.rows),
+        "seeds": chosen.seeds,
         "searched": len(posed.space.operators) if posed else 0,
         "unreached": len(posed.space.unreached) if posed else 0,
         "spearman": correlations(table),
@@ -252,14 +262,17 @@ def figures(table: Table, posed: Question | None, chosen: argparse.Namespace) ->
     if posed is not None:
         orders = {name: asked(posed, name, chosen.seeds) for name in sorted(STRATEGIES)}
         grown = {name: shares(posed, each) for name, each in orders.items()}
-        default = orders[SearchSettings.strategy]
         found["reference"] = {
+            "judged_by": posed.front.accuracy,
             "accuracy": posed.front.baseline - posed.front.lost,
             "ratio": 1.0,
             "hypervolume": posed.front.covered(posed.rows.values()),
         }
         found["strategies"] = {name: strategy_figures(each) for name, each in grown.items()}
-        found["ladder"] = ladder(posed, default, chosen.least_ratio, chosen.shares)
+    trained = question(table, TRUTHS["long_training"])
+    if trained is not None:
+        orders_long = asked(trained, SearchSettings.strategy, chosen.seeds)
+        found["ladder"] = ladder(trained, orders_long, chosen.least_ratio, chosen.shares)
     if chosen.out is not None:
         write(chosen.out, table, found, grown)
     return found
@@ -282,6 +295,9 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     parser.add_argument("--out", type=Path, help="folder for figures, page and plots")
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument(
+        "--judged-by", default="short_accuracy", choices=JUDGES, help="what strategies are told"
+    )
     parser.add_argument("--least-ratio", type=float, default=SearchSettings.least_ratio)
     parser.add_argument(
         "--shares", nargs="+", type=int, default=[2, 3, 4, 6, 8], help="one in so many climbs"
@@ -293,10 +309,7 @@ def main() -> None:
     """Read, compute, print."""
     chosen = parsed()
     table = read_table(chosen.folder / "operators.csv")
-    posed = question(table) if table.with_all(*SEARCHED) else None
-    if posed is not None and posed.front.covered(posed.rows.values()) <= 0:
-        posed = None  # nothing is faster and near enough: there is no front to find
-    found = figures(table, posed, chosen)
+    found = figures(table, question(table, chosen.judged_by), chosen)
     show: Callable[[Figures], str] = json.dumps if chosen.json else lambda f: "\n".join(lines(f))
     print(show(found))
 

@@ -41,8 +41,7 @@ RUNGS = {
 def page(table: Table, found: Figures) -> str:
     """Return the page."""
     parts = [_head(table), _rungs(table), *_fidelities(found)]
-    if "strategies" in found:
-        parts += [*_strategies(found), *_ladder(found)]
+    parts += [*_strategies(found), *_ladder(found)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -102,11 +101,13 @@ def _rho(each: Figures | None) -> str:
 
 
 def _strategies(found: Figures) -> Iterator[str]:
+    if "strategies" not in found:
+        return
     yield "## Strategies"
     reference = found["reference"]
     yield (
-        f"{found['searched']} operators with accuracy and latency, searched by every strategy with "
-        "as many seeds as the quartiles are of. The share of the hypervolume (accuracy above "
+        f"{found['searched']} operators with latency and an accuracy ({reference['judged_by']}), "
+        f"searched with {found['seeds']} seeds each. The share of the hypervolume (accuracy above "
         f"{100 * reference['accuracy']:.1f} % against the logarithm of the latency ratio above 1) "
         "after so many evaluations, and the evaluations until 95 % of it: median (quartiles)."
     )
@@ -125,7 +126,7 @@ def _strategies(found: Figures) -> Iterator[str]:
 
 
 def _ladder(found: Figures) -> Iterator[str]:
-    ladder = found["ladder"]
+    ladder = found.get("ladder", {"rows": 0})
     if not ladder["rows"]:
         return
     yield "## What the ladder saves"

@@ -24,17 +24,19 @@ def order_asked(
     rows: Mapping[object, Row],
     baseline: float,
     seed: int,
+    accuracy: str = "long_accuracy",
 ) -> list[Row]:
     """Return rows in the order in which a strategy asks for them, one at a time, to its end.
 
     The strategy is rewarded as in a search (`syno.search.reward.Reward`); `baseline` is the
-    accuracy of the original. `rows` has a row for every candidate of `space`.
+    accuracy of the original, `accuracy` the column of the rows'. `rows` has a row for every
+    candidate of `space`.
     """
     strategy = make(Setting(space, Reward(baseline), seed))
     found: list[Row] = []
     while (candidate := strategy.ask()) is not None:
         found.append(rows[candidate])
-        strategy.tell(candidate, outcome_of(found[-1]))
+        strategy.tell(candidate, outcome_of(found[-1], accuracy))
     return found
 
 
