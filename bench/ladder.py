@@ -4,7 +4,7 @@ Run two searches of the same model, data and seed, one with the ladder and one i
 candidates are trained for long, each to its own study:
 
     syno search --model convnet --data digits --minutes 20 --finalists 0 \
-        --ladder --share 1 --study full.db
+        --ladder --least-gain 0 --study full.db
     syno search --model convnet --data digits --minutes 20 --finalists 0 --ladder --study ladder.db
     python bench/ladder.py --full full.db --ladder ladder.db --json
 
@@ -25,10 +25,9 @@ from pathlib import Path
 from typing import Any
 
 from syno.run.study import Record, read_study
+from syno.search.front import Point, hypervolume
 from syno.search.outcome import Scored
-from syno.testing.tabular.front import hypervolume
 
-Point = tuple[float, float]
 LOSS = 0.15  # below the baseline, where a candidate is worth nothing (search/reward.py)
 
 

@@ -159,7 +159,7 @@ def cells_of(rung: str, text: str | None) -> dict[str, Any]:
         return _proxies(found, assignment)
     if rung == "ratio":
         return _ratio(found, assignment)
-    _ = found.teacher, found.captured  # shared by all candidates: no part of the price of one
+    _ = found.captured, found.tutor  # shared by all candidates: no part of the price of one
     start = time.process_time()
     if rung.startswith("long-") or rung == "long":
         seed = int(rung == "long-1")
@@ -182,7 +182,7 @@ def give_way(_step: int, _steps: int) -> None:
 
 
 def _fit(found: Any, assignment: Mapping[str, Operator]) -> dict[str, Any]:
-    _ = found.teacher, found.captured  # shared by all candidates: no part of the price of one
+    _ = found.captured, found.tutor  # shared by all candidates: no part of the price of one
     start = time.process_time()
     fitted = found.fitted(assignment)
     middle = time.process_time()

@@ -67,7 +67,7 @@ def _rungs(table: Table) -> str:
         seconds = [row[column] for row in known] if column.endswith("seconds") else []
         spent = f"{fmean(seconds):.1f}" if seconds else ""
         truth = column.replace("_seconds", "_accuracy")
-        own = f"{100 * table.baseline[truth]:.1f} %" if truth in table.baseline else ""
+        own = f"{100 * table.baseline[truth]:.1f} %" if truth in table.baseline and seconds else ""
         rows.append((name, str(len(known)), spent, own))
     head = ("measured", "operators", "seconds each, of the processor", "the original reaches")
     return _markdown(head, rows)
@@ -83,7 +83,7 @@ def _fidelities(found: Figures) -> Iterator[str]:
         "a bootstrap over the operators, and their number."
     )
     rows = [
-        (name, *(_rho(known[truth].get(fidelity)) for truth in shown))
+        (name, *("" if truth == fidelity else _rho(known[truth].get(fidelity)) for truth in shown))
         for fidelity, name in FIDELITIES.items()
     ]
     yield _markdown(
@@ -131,28 +131,34 @@ def _ladder(found: Figures) -> Iterator[str]:
         return
     yield "## What the ladder saves"
     yield (
-        f"The {ladder['rows']} operators that are {ladder['least_ratio']} times as fast or more, "
-        "in random order: each trained for long, or climbing the ladder of a search, where one in "
-        "so many goes on from a rung to the next. Seconds of training until 95 % of the "
-        "hypervolume of all of them: median (quartiles) over the seeds, never where a seed ends "
-        "before."
+        f"The {ladder['rows']} operators that are {ladder['least_ratio']} times as fast or more. "
+        "Each is trained for long, in random order or as the default strategy asks, or climbs the "
+        "ladder of a search in random order, for so large a gain, or by successive halving. "
+        "Seconds of training until 95 % of the hypervolume of all of them: median (quartiles) over "
+        "the seeds, never where a seed ends before."
     )
     rows = []
     for name, each in ladder.items():
         if not isinstance(each, dict):
             continue
         kind, _, rest = name.partition("_")
-        said = f"ladder, one in {rest}" if kind == "ladder" else f"all, order of {rest}"
+        said = {
+            "ladder": f"ladder, gain of {100 * float(rest):g} %" if kind == "ladder" else "",
+            "halving": f"successive halving, one in {rest}",
+            "all": f"all, order of {rest}",
+        }[kind]
         less = each.get("times_less")
         row = (said, _spread(each["seconds_to"]["0.95"]), _spread(each["seconds"]))
         row += (_spread(each["trained"]), _spread(each["share"], 100, " %"))
+        row += (f"{each['came_to_95']} of {found['seeds']}",)
         rows.append((*row, "" if less is None else f"{less:.1f}"))
     head = (
         "trained",
         "seconds to 95 %",
         "seconds in all",
         "trained for long",
-        "reached",
+        "share reached",
+        "seeds that came to 95 %",
         "times less",
     )
     yield _markdown(head, rows)

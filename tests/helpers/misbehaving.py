@@ -29,11 +29,12 @@ def score(_task: object = None) -> Scored:
 
 def by_rung(task: Task) -> Outcome:
     """Score a candidate by its text: the same order on every rung, nearer to it on the later."""
-    drawn = crc32((task.operator or "").encode()) / 2**32
-    accuracy = {"fit": 0.2 + 0.3 * drawn, "short": 0.4 + 0.4 * drawn, "long": 0.5 + 0.4 * drawn}
+    text = (task.operator or "").encode()
+    drawn, speed = crc32(text) / 2**32, 1.06 + 3 * crc32(text[::-1]) / 2**32
+    accuracy = {"fit": 0.2 + 0.3 * drawn, "short": 0.4 + 0.1 * drawn, "long": 0.5 + 0.02 * drawn}
     assert task.rung in accuracy  # a search with a ladder trains nothing from scratch
-    ratio = 1.5 if task.rounds else 1.0
-    extra = {"latency": {"ratio": 1.5}} if task.rounds else {}
+    ratio = speed if task.rounds else 1.0
+    extra = {"latency": {"ratio": ratio}} if task.rounds else {}
     return Scored(accuracy[task.rung], ratio, 10, 20, {**extra, "seconds": 1.0})
 
 

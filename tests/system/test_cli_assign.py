@@ -56,7 +56,7 @@ def test_a_network_is_trained_with_an_assignment(tmp_path: Path) -> None:
         (("bench", "--assignment", "x", "--sites", "conv3x3"), "leave out --sites, --size"),
         (("bench", "--assignment", "nowhere.json"), "nowhere.json: No such file"),
         (("train", "--operator", "convolution", "--assignment", "x"), "either --operator or"),
-        (("train", "--assignment", "x", "--size", "g=2"), "leave out --sites, --size"),
+        (("train", "--assignment", "x", "--size", "g=2"), "leave out --size"),
         (("assign", "--operator", "convolution", "--output", "x"), "Give --budget"),
         (("assign", "--operator", "convolutoin"), "no operator called 'convolutoin'"),
         (("assign", "--operator", "convolution", "--model", "resnet18"), "it can be timed"),

@@ -77,6 +77,8 @@ def test_a_file_is_read_where_there_is_one(data: DataSplits, tmp_path: Path) -> 
     assert network.asked == asked and asked > 0
     assert torch.equal(first.keys, again.keys) and torch.equal(first.scores, again.scores)
     assert [path.name for path in file.parent.iterdir()] == [file.name]
+    other = remembered(Counting(), data, "float32", file)
+    assert torch.equal(other.keys, first.keys) and not torch.equal(other.scores, first.scores)
 
 
 def test_digits_are_not_flipped() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import log
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -14,6 +15,7 @@ from syno.run.ladder import RUNGS, Climb, Rung, after
 from syno.run.search import Search
 from syno.run.settings import ProcessLimits, SearchSettings
 from syno.run.study import Record, read_study
+from syno.search.front import hypervolume
 from syno.search.outcome import Failed, Outcome, Pruned, Scored
 from syno.search.reward import Reward
 
@@ -23,6 +25,7 @@ def scored(accuracy: float, ratio: float = 1.5) -> Scored:
 
 
 REWARD = Reward(0.7)
+REFERENCE = 0.7 - REWARD.lost, 0.0
 
 
 def climb(found: Climb, number: int, *accuracies: float, ratio: float = 1.5) -> Outcome | None:
@@ -35,33 +38,45 @@ def climb(found: Climb, number: int, *accuracies: float, ratio: float = 1.5) -> 
     return told
 
 
-def test_one_in_four_climbs_and_they_are_the_best() -> None:
-    found, rng = Climb(REWARD, 4), Random(0)
-    draws = [rng.random() for _ in range(400)]
-    far = [climb(found, number, draw, draw) for number, draw in enumerate(draws)]
-    past_fit = [d for d, told in zip(draws, far, strict=True) if not _ended_at(told, "fit")]
-    past_short = [d for d, told in zip(draws, far, strict=True) if told is None]
-    assert 80 <= len(past_fit) <= 120  # the first few climb before there is a field
-    assert 15 <= len(past_short) <= 40
-    assert sum(past_fit) / len(past_fit) > 0.8
-    assert sum(past_short) / len(past_short) > 0.9
+def gone(told: Outcome | None) -> list[str]:
+    """Return the rungs that a candidate was judged on."""
+    return list(getattr(told, "extra", {}).get("rungs", RUNGS[:-1]))
 
 
-def _ended_at(told: Outcome | None, rung: str) -> bool:
-    return isinstance(told, Pruned) and list(told.extra["rungs"]) == [rung]
+def test_those_climb_that_extend_the_front() -> None:
+    found, rng = Climb(REWARD, 0.01), Random(0)
+    known: list[tuple[float, float]] = []
+    for number in range(200):
+        last, ratio = 0.5 + 0.2 * rng.random(), 1 + rng.random()
+        short, fit = 0.7 - 2 * (0.7 - last), 0.7 - (0.7 - last) / 0.3
+        told = climb(found, number, fit, short, last, ratio=ratio)
+        if isinstance(told, Scored):
+            known.append((last, log(ratio)))
+        else:  # was hardly worth it
+            added = hypervolume([*known, (last, log(ratio))], REFERENCE)
+            assert added < 1.012 * hypervolume(known, REFERENCE)
+    assert 5 < len(known) < 40
+
+
+def test_hope_gets_what_is_nearly_good_enough_to_the_next_rung() -> None:
+    found = Climb(REWARD, 0.01)
+    assert isinstance(climb(found, 0, 0.6, 0.66, 0.68), Scored)
+    assert gone(climb(found, 1, 0.58, 0.60)) == ["fit", "short"]
+    assert gone(climb(found, 2, 0.20)) == ["fit"]
+    assert gone(climb(found, 3, 0.20, ratio=1.0)) == ["fit"]
 
 
 def test_the_last_rung_is_a_score_that_remembers_the_others() -> None:
-    told = climb(Climb(REWARD), 0, 0.3, 0.5, 0.7, ratio=2.0)
+    told = climb(Climb(REWARD, 0.01), 0, 0.5, 0.6, 0.7, ratio=2.0)
     assert isinstance(told, Scored) and told.accuracy == 0.7
     reached = {rung: each["accuracy"] for rung, each in told.extra["rungs"].items()}
-    assert reached == {"fit": 0.3, "short": 0.5, "long": 0.7}
+    assert reached == {"fit": 0.5, "short": 0.6, "long": 0.7}
 
 
 def test_only_the_first_rung_is_timed() -> None:
-    found = Climb(REWARD)
-    assert found.judge(0, "fit", scored(0.3, ratio=2.5)) is None
-    untimed = Scored(0.5, 1.0, 10, 20, {"seconds": 1.0})
+    found = Climb(REWARD, 0.01)
+    assert found.judge(0, "fit", scored(0.5, ratio=2.5)) is None
+    untimed = Scored(0.6, 1.0, 10, 20, {"seconds": 1.0})
     assert found.judge(0, "short", untimed) is None
     told = found.judge(0, "long", untimed)
     assert isinstance(told, Scored) and told.ratio == 2.5
@@ -69,45 +84,48 @@ def test_only_the_first_rung_is_timed() -> None:
 
 
 def test_speed_makes_up_for_some_accuracy() -> None:
-    slow, fast = Climb(REWARD, 2), Climb(REWARD, 2)
-    for found in (slow, fast):
-        for number in range(10):
-            climb(found, number, 0.68, 0.68, 0.68)
-    assert isinstance(climb(slow, 99, 0.66, 0.66), Pruned)
-    assert climb(fast, 99, 0.66, 0.66, ratio=4.0) is None
+    found = Climb(REWARD, 0.01)
+    assert isinstance(climb(found, 0, 0.69, 0.69, 0.69), Scored)
+    assert isinstance(climb(found, 1, 0.4, 0.66), Pruned)
+    assert climb(found, 2, 0.4, 0.66, ratio=3.0) is None
 
 
-def test_accuracy_weighs_on_the_first_rung_as_little_as_it_will_in_the_end() -> None:
-    found = Climb(REWARD, 2)
-    for number in range(10):
-        value = 0.1 + 0.05 * number  # ever better, so that all climb; the last rung is near to all
-        climb(found, number, value, 0.6 + 0.1 * value, 0.62 + 0.1 * value)
-    assert found.estimate("fit", 0.3) == pytest.approx(0.65)
-    assert climb(found, 98, 0.3, 0.63, ratio=3.0) is None
-    assert isinstance(climb(found, 99, 0.3, 0.63), Pruned)
+def test_what_is_no_faster_or_far_too_bad_never_climbs() -> None:
+    found = Climb(REWARD, 0.01)
+    assert isinstance(climb(found, 0, 0.7, ratio=0.99), Pruned)
+    assert isinstance(climb(found, 1, 0.1, 0.3, ratio=9.0), Pruned)
 
 
 def test_what_goes_wrong_ends_the_climb() -> None:
-    found = Climb(REWARD)
+    found = Climb(REWARD, 0.01)
     failed = Failed("not_a_number", "")
     assert found.judge(0, "fit", scored(0.5)) is None
     assert found.judge(0, "short", failed) is failed
 
 
 def test_those_given_up_count_as_what_they_would_reach() -> None:
-    found = Climb(REWARD, 2)
-    assert found.estimate("fit", 0.4) == 0.4  # nothing is known
-    for number, step in enumerate(range(8)):
-        value = 0.1 + 0.05 * step  # ever better, so that all climb
-        climb(found, number, value, value + 0.1, 0.5 + value)
-    assert found.estimate("fit", 0.2) == pytest.approx(0.7)
-    assert found.estimate("short", 0.3) == pytest.approx(0.7)
-    assert found.estimate("fit", 5.0) == 1.0
-    told = climb(found, 99, 0.12)
-    assert isinstance(told, Pruned) and told.accuracy == pytest.approx(0.62)
+    found = Climb(REWARD, 0.0)
+    assert found.estimate("fit", 0.5) == pytest.approx(0.7 - 0.3 * 0.2)  # what is thought of it
+    for number in range(40):
+        value = 0.1 + 0.01 * number
+        climb(found, number, value, value + 0.1, 0.45 + 0.5 * value, ratio=2.0)
+    assert found.estimate("fit", 0.2) == pytest.approx(0.55, abs=0.01)
+    assert found.estimate("short", 0.3) == pytest.approx(0.55, abs=0.01)
+    assert 0.9 < found.estimate("fit", 5.0) <= 1.0
+    found.least_gain = 0.5
+    told = climb(found, 99, 0.2)
+    assert isinstance(told, Pruned) and told.accuracy == found.estimate("fit", 0.2)
     reward = Reward(0.7)
-    assert 0 < reward(told) < reward(scored(0.7))
-    assert reward(told) == reward(scored(told.accuracy, 1.5))
+    assert reward(told) == reward(scored(told.accuracy or 0.0, 1.5))
+
+
+def test_a_line_that_falls_is_no_line() -> None:
+    found = Climb(REWARD, 0.0)
+    for number in range(9):
+        climb(found, number, 0.6 + 0.01 * number, 0.6, 0.69 - 0.05 * number)
+    slope = found.estimate("fit", 0.9) - found.estimate("fit", 0.1)
+    assert slope == 0.0
+    assert 0.3 < found.estimate("fit", 0.5) < 0.7
 
 
 def test_given_up_for_other_reasons_is_worth_nothing() -> None:
@@ -115,17 +133,29 @@ def test_given_up_for_other_reasons_is_worth_nothing() -> None:
 
 
 def test_a_continued_climb_decides_as_one_that_was_not_interrupted() -> None:
+    """Two candidates climb at once, so that the second is judged before the first has ended."""
     rng = Random(1)
-    draws = [(rng.random(), rng.random(), rng.random()) for _ in range(60)]
-    whole, first = Climb(REWARD), Climb(REWARD)
-    told = [climb(whole, number, *each) for number, each in enumerate(draws)]
-    for number, each in enumerate(draws[:30]):
-        climb(first, number, *each)
-    again = Climb(REWARD)
-    for number, outcome in enumerate(told[:30]):
-        assert outcome is not None
-        again.remember(number, outcome)
-    assert [climb(again, 30 + n, *each) for n, each in enumerate(draws[30:])] == told[30:]
+    draws = [(rng.random(), rng.random(), 0.5 + 0.2 * rng.random()) for _ in range(60)]
+    whole, again = Climb(REWARD, 0.01), Climb(REWARD, 0.01)
+    told = [each for n in range(0, 30, 2) for each in together(whole, n, draws[n : n + 2])]
+    assert sum(isinstance(each, Scored) for each in told) > 2
+    for outcome in told:
+        again.remember(outcome)
+    rest = draws[30:]
+    expected = [climb(whole, 30 + n, *each) for n, each in enumerate(rest)]
+    assert [climb(again, 30 + n, *each) for n, each in enumerate(rest)] == expected
+
+
+def together(found: Climb, first: int, draws: list[tuple[float, float, float]]) -> list[Outcome]:
+    """Let candidates climb side by side; return what became of them, in the order begun."""
+    told: dict[int, Outcome] = {}
+    for place, rung in enumerate(RUNGS):
+        for number, accuracies in enumerate(draws, start=first):
+            if number not in told:
+                became = found.judge(number, rung, scored(accuracies[place]))
+                if became is not None:
+                    told[number] = became
+    return [told[number] for number in sorted(told)]
 
 
 def test_the_order_of_rungs() -> None:
@@ -167,7 +197,7 @@ def test_a_search_trains_those_that_climbed(tmp_path: Path) -> None:
     given_up = [each for each in found if isinstance(each, Pruned) and "rungs" in each.extra]
     assert len(trained) >= 6 and given_up
     assert all(list(each.extra["rungs"]) == list(RUNGS) for each in trained)
-    assert all(each.ratio == 1.5 for each in trained)
+    assert all(each.ratio == each.extra["latency"]["ratio"] > 1.05 for each in trained)
     assert all(each.accuracy is not None for each in given_up)
 
 
@@ -186,8 +216,8 @@ def test_a_ladder_is_another_study(tmp_path: Path) -> None:
         run(tmp_path, ladder=False)
 
 
-def test_a_share_of_one_trains_everyone_for_long(tmp_path: Path) -> None:
-    run(tmp_path, trials=3, share=1)
+def test_where_any_gain_will_do_everyone_is_trained_for_long(tmp_path: Path) -> None:
+    run(tmp_path, trials=3, least_gain=0.0)
     found = [each.outcome for each in records(tmp_path)]
     trained = [each for each in found if isinstance(each, Scored)]
     assert len(trained) >= 3
@@ -195,6 +225,7 @@ def test_a_share_of_one_trains_everyone_for_long(tmp_path: Path) -> None:
     assert not any(isinstance(each, Pruned) and "rungs" in each.extra for each in found)
 
 
-def test_a_share_below_one_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SynoError, match="--share has to be 1 or more"):
-        settings(tmp_path, share=0)
+@pytest.mark.parametrize("gain", [-0.1, 1.0])
+def test_a_gain_is_a_share(tmp_path: Path, gain: float) -> None:
+    with pytest.raises(SynoError, match="--least-gain is a share"):
+        settings(tmp_path, least_gain=gain)

@@ -21,6 +21,7 @@ from tabulated import TABULATED, candidates
 from syno.ir.errors import DataError
 from syno.ir.operator import Operator
 from syno.run.ladder import Climb
+from syno.search.front import hypervolume
 from syno.search.outcome import Failed, Scored
 from syno.search.protocol import Guided
 from syno.search.registry import STRATEGIES
@@ -45,7 +46,6 @@ from syno.testing.tabular import (
     climb,
     correlation,
     evaluations_to,
-    hypervolume,
     order_asked,
     outcome_of,
     read_table,
@@ -324,25 +324,22 @@ def test_the_top_is_found_by_what_orders_it_alike() -> None:
 
 def test_training_all_costs_what_it_took() -> None:
     rows = [row(0.7, 2.0, long_seconds=10.0), row(0.8, 2.0, long_seconds=5.0)]
-    events = train_all(rows)
-    assert [event.seconds for event in events] == [10.0, 15.0]
-    assert seconds_to(events, Front(0.8), 0.1 * log(2)) == 15.0
-    assert seconds_to(events, Front(0.8), 9.0) is None
+    found = train_all(rows)
+    assert [event.seconds for event in found.events] == [10.0, 15.0] and found.seconds == 15.0
+    assert seconds_to(found.events, Front(0.8), 0.1 * log(2)) == 15.0
+    assert seconds_to(found.events, Front(0.8), 9.0) is None
 
 
-def test_a_ladder_pays_for_every_rung_and_trains_the_best() -> None:
+def test_a_ladder_pays_for_every_rung_and_trains_what_extends_the_front() -> None:
     costs = {"fit_seconds": 1.0, "short_seconds": 10.0, "long_seconds": 100.0}
-    rows = [row(a, 2.0, fit_accuracy=a, short_accuracy=a, **costs) for a in (0.5, 0.4, 0.6, 0.3)]
-    events = climb(rows, Climb(Reward(0.65), 2))
-    assert [event.row for event in events] == [rows[0], rows[2]]
-    assert [event.seconds for event in events] == [111.0, 111.0 + 1.0 + 111.0]
-
-
-def test_a_ladder_keeps_the_fast_beside_the_accurate() -> None:
-    costs = {"fit_seconds": 1.0, "short_seconds": 10.0, "long_seconds": 100.0}
-    pairs = [(0.60, 1.1), (0.58, 3.0), (0.59, 1.1)]
+    pairs = [(0.60, 2.0), (0.50, 1.5), (0.62, 2.0), (0.50, 4.0), (0.45, 1.5)]
     rows = [row(a, r, fit_accuracy=a, short_accuracy=a, **costs) for a, r in pairs]
-    assert [event.row for event in climb(rows, Climb(Reward(0.65), 2))] == rows[:2]
+    found = climb(rows, Climb(Reward(0.65), 0.05))
+    assert [event.row for event in found.events] == [rows[0], rows[2], rows[3]]
+    given_up, whole = 1.0 + (1.0 + 10.0), 1.0 + (1.0 + 10.0) + 100.0
+    seconds = [event.seconds for event in found.events]
+    assert seconds == [whole, 2 * whole + given_up, 3 * whole + given_up]
+    assert found.seconds in (seconds[-1] + 1.0, seconds[-1] + given_up)
 
 
 def test_every_column_says_what_it_is() -> None:

@@ -135,7 +135,8 @@ def _trained(
     from syno.run.candidate import Task, build
 
     if assignment is not None:
-        _check_alone(size)
+        if size:
+            raise SynoError("An assignment says which sizes: leave out --size.")
         asked, made, _ = _assigned(model, assignment, 1, seed)
         _, flops = build(Task(model, data, None, {}, {}))
         before, after = made.multiply_adds
@@ -200,7 +201,8 @@ def bench(
     if (operator is None) == (assignment is None):
         raise SynoError("What to put into the model? Give either --operator or --assignment.")
     if assignment is not None:
-        _check_alone(size, sites)
+        if size or sites:
+            raise SynoError("An assignment says which layers and sizes: leave out --sites, --size.")
         asked, replaced, example = _assigned(model, assignment, batch)
     else:
         asked, replaced, example = _replaced(model, str(operator), size, sites, batch)
@@ -244,11 +246,6 @@ def _replaced(
     chosen = select_sites(find_sites(network, example), patterns or row.sites, model)
     made = replace_sites(network.eval(), op, chosen, example, coefficients=coefficients)
     return {"operator": text, "assignment": None}, made, example
-
-
-def _check_alone(*further: list[str] | None) -> None:
-    if any(further):
-        raise SynoError("An assignment says which layers and sizes: leave out --sites, --size.")
 
 
 def _assigned(

@@ -57,13 +57,13 @@ def search(
             "training; only the best are trained from the start.",
         ),
     ] = SearchSettings.ladder,
-    share: Annotated[
-        int,
+    least_gain: Annotated[
+        float,
         typer.Option(
-            help="With --ladder, one candidate in so many climbs to the next rung; 1 trains all of "
-            "them for long, from fitted weights."
+            help="With --ladder, a candidate climbs to the next rung where it may add so large a "
+            "share to the front of accuracy and speed; 0 trains all of them for long.",
         ),
-    ] = SearchSettings.share,
+    ] = SearchSettings.least_gain,
     finalists: Annotated[
         int,
         typer.Option(
@@ -116,7 +116,7 @@ def search(
         finalists=finalists,
         epochs=epochs,
         ladder=ladder,
-        share=share,
+        least_gain=least_gain,
         batch=batch,
         mode=mode,
         limits=ProcessLimits(limit_seconds, limit_megabytes),

@@ -150,7 +150,8 @@ class Ladder:
         """Return the trained original with fitted operators: the first rung.
 
         The seed draws the weights from which the fit starts. No operator: the original itself.
-        The operators get the programs that are fastest in short training.
+        The operators get the programs that are fastest in short training, in whose precision the
+        network is judged as well.
         """
         start = time.monotonic()
         network = self.substituted(self.teacher, assignment, seed)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from syno.evaluate.batches import normalized
+from syno.evaluate.checkpoint import digest_of_model
 from syno.evaluate.descent import autocast
 from syno.evaluate.splits import DataSplits
 from syno.nn.modes import evaluating
@@ -78,13 +79,15 @@ def remember(network: nn.Module, data: DataSplits, precision: str) -> Remembered
 
 
 def remembered(network: nn.Module, data: DataSplits, precision: str, file: Path) -> Remembered:
-    """Return `remember`'s result from `file`, which is written where there is none."""
+    """Return `remember`'s result from `file`, which is written where it holds no such network's."""
+    digest = digest_of_model(network)
     if file.exists():
         with np.load(file, allow_pickle=False) as known:
-            return Remembered(network, *(torch.from_numpy(known[name]) for name in _NAMES))
+            if str(known.get("network", "")) == digest:
+                return Remembered(network, *(torch.from_numpy(known[name]) for name in _NAMES))
     found = remember(network, data, precision)
     partial = file.with_suffix(f".{os.getpid()}.npz")
     file.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(partial, **{name: getattr(found, name).numpy() for name in _NAMES})
+    np.savez(partial, network=digest, keys=found.keys.numpy(), scores=found.scores.numpy())
     partial.replace(file)
     return found

@@ -72,6 +72,9 @@ def evaluate(task: Task) -> Outcome:
             return Pruned(f"only {ratio:.2f} times as fast as the original", extra)
     if not task.train:
         return Scored(0.0, ratio, flops, count_parameters(network), extra)
+    if task.rung != "scratch":  # what all candidates share is no part of the price of one
+        shared = _ladder(task.model, task.data, tuple(sorted(task.coefficients.items())))
+        _ = shared.captured, shared.tutor
     start = time.process_time()
     try:
         accuracy, training = _judged(task, network)

@@ -133,7 +133,7 @@ class Search:
             "recipe": self.recipe,
             "batch": self.settings.batch,
             "mode": self.mode,
-            **({"ladder": self.settings.share} if self.settings.ladder else {}),
+            **({"ladder": self.settings.least_gain} if self.settings.ladder else {}),
         }
 
     def _question(self) -> dict[str, Any]:
@@ -156,10 +156,10 @@ class Search:
 
     @property
     def first(self) -> Rung:
-        """The rung that every candidate is judged on; with a share of 1 that is the last one."""
+        """The rung that every candidate is judged on; the last one where any gain will do."""
         if not self.settings.ladder:
             return "scratch"
-        return RUNGS[0] if self.settings.share > 1 else RUNGS[-1]
+        return RUNGS[0] if self.settings.least_gain > 0 else RUNGS[-1]
 
     def _task(self, operator: str | None, seed: int = 0) -> Task:
         least = self.settings.least_ratio
@@ -260,7 +260,7 @@ class Search:
         space = SynthesisSpace(replace(self.spec, limits=limits), by_length=True)
         reward = Reward(self.baseline.accuracy)
         strategy = make_strategy(self.settings.strategy, Setting(space, reward, self.settings.seed))
-        self.climb = Climb(reward, max(self.settings.share, 2)) if self.settings.ladder else None
+        self.climb = Climb(reward, self.settings.least_gain) if self.settings.ladder else None
         for record in study.records():
             try:
                 operator = parse(record.operator)
@@ -270,7 +270,7 @@ class Search:
                     f"{error}\nAnother version of Syno wrote it; choose another file with --study."
                 ) from None
             if self.climb:
-                self.climb.remember(record.number, record.outcome)
+                self.climb.remember(record.outcome)
             strategy.tell(operator, record.outcome)
         return strategy
 

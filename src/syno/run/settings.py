@@ -30,9 +30,10 @@ class SearchSettings:
     numbers that ask for nothing.
 
     Candidates are timed under `mode` (eager or compile; None: as the model's registry row says).
-    With `ladder` a candidate is judged by a layer fit and a short training first, and only one in
-    `share` climbs from each to the next (`run/ladder.py`); that belongs to the identity too. With a
-    share of 1 all are trained for long, from fitted weights: what a ladder is compared with.
+    With `ladder` a candidate is judged by a layer fit and a short training first, and trained for
+    long only where it may add the share `least_gain` to the front (`run/ladder.py`); that belongs
+    to the identity too. With a least gain of 0 all are trained for long, from fitted weights: what
+    a ladder is compared with.
     One is not trained if it is less than `least_ratio` times as fast as the original, or needs less
     than the share `least_flops` of its multiply-adds: so little never was enough.
     """
@@ -53,7 +54,7 @@ class SearchSettings:
     batch: int = 1
     epochs: float | None = None
     ladder: bool = False
-    share: int = 4
+    least_gain: float = 0.01
     limits: ProcessLimits = ProcessLimits()
 
     def __post_init__(self) -> None:
@@ -69,7 +70,7 @@ class SearchSettings:
         for name, value in numbers.items():
             if not 0 < value < inf:
                 raise SynoError(f"--{name} has to be a number above 0; it is {value}.")
-        if self.share < 1:
-            raise SynoError(f"--share has to be 1 or more; it is {self.share}.")
+        if not 0 <= self.least_gain < 1:
+            raise SynoError(f"--least-gain is a share, from 0 to below 1; it is {self.least_gain}.")
         if self.finalists < 0 or self.confirm_seeds < 0:
             raise SynoError(f"--finalists has to be 0 or more; it is {self.finalists}.")

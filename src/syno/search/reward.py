@@ -23,6 +23,11 @@ class Reward:
     patience: float = 15.0
     best_ratio: float = 4.0
 
+    @property
+    def lost(self) -> float:
+        """How far below the baseline an accuracy is worth next to nothing, a share of 1."""
+        return self.tolerance * self.patience
+
     def __call__(self, outcome: Outcome) -> float:
         """Return the reward of `outcome`."""
         if not isinstance(outcome, Scored | Pruned):

@@ -6,8 +6,8 @@ judgements of a candidate, are compared over many seeds on real figures.
 """
 
 from syno.testing.tabular.fidelity import FIDELITIES, Correlation, correlation, judged, top_found
-from syno.testing.tabular.front import Front, hypervolume
-from syno.testing.tabular.ladder import NEEDED, Event, climb, seconds_to, train_all
+from syno.testing.tabular.front import Front
+from syno.testing.tabular.ladder import NEEDED, Trained, climb, seconds_to, train_all
 from syno.testing.tabular.searching import evaluations_to, order_asked, outcome_of
 from syno.testing.tabular.space import TableSpace
 from syno.testing.tabular.table import COLUMNS, Row, Table, read_table
@@ -17,15 +17,14 @@ __all__ = [
     "FIDELITIES",
     "NEEDED",
     "Correlation",
-    "Event",
     "Front",
     "Row",
     "Table",
     "TableSpace",
+    "Trained",
     "climb",
     "correlation",
     "evaluations_to",
-    "hypervolume",
     "judged",
     "order_asked",
     "outcome_of",

@@ -6,25 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import log
 
+from syno.search.front import Point, hypervolume
 from syno.search.reward import Reward
 from syno.testing.tabular.table import Row
-
-Point = tuple[float, float]
-
-
-def hypervolume(points: Iterable[Point], reference: Point) -> float:
-    """Return the area that `points` dominate above `reference`; more is better in both.
-
-    Zitzler, Thiele 1998, "Multiobjective optimization using evolutionary algorithms: a comparative
-    case study". Exact, by one sweep from the greatest first coordinate. (Optuna has no public
-    function for it.)
-    """
-    area, height = 0.0, reference[1]
-    for x, y in sorted(points, reverse=True):
-        if x > reference[0] and y > height:
-            area += (x - reference[0]) * (y - height)
-            height = y
-    return area
 
 
 @dataclass(frozen=True)
@@ -39,7 +23,7 @@ class Front:
 
     baseline: float
     accuracy: str = "long_accuracy"
-    lost: float = Reward.tolerance * Reward.patience
+    lost: float = Reward(1.0).lost
 
     def point(self, row: Row) -> Point:
         """Return where a row lies."""

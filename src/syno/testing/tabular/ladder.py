@@ -26,29 +26,40 @@ class Event:
     row: Row
 
 
-def train_all(rows: Iterable[Row]) -> list[Event]:
-    """Return the events of the long training of every row, in this order."""
+@dataclass(frozen=True)
+class Trained:
+    """What came of a search: its long trainings, and all seconds of training."""
+
+    events: tuple[Event, ...]
+    seconds: float
+
+
+def train_all(rows: Iterable[Row]) -> Trained:
+    """Return what comes of the long training of every row, in this order."""
     spent, found = 0.0, list[Event]()
     for row in rows:
         spent += row["long_seconds"]
         found.append(Event(spent, row))
-    return found
+    return Trained(tuple(found), spent)
 
 
-def climb(rows: Iterable[Row], ladder: Climb) -> list[Event]:
-    """Return the events of a ladder on rows that come in this order, one at a time."""
+def climb(rows: Iterable[Row], ladder: Climb) -> Trained:
+    """Return what comes of a ladder on rows that come in this order, one at a time.
+
+    As in a search, every rung begins with a fit; the seconds of a long training contain it.
+    """
     spent, found = 0.0, list[Event]()
     for number, row in enumerate(rows):
         counts = int(row["flops"]), int(row["parameters"])
         for rung in RUNGS:
-            spent += row[f"{rung}_seconds"]
+            spent += row[f"{rung}_seconds"] + (row["fit_seconds"] if rung == "short" else 0.0)
             reached = Scored(row[f"{rung}_accuracy"], row["ratio"], *counts)
             told = ladder.judge(number, rung, reached)
             if isinstance(told, Scored):
                 found.append(Event(spent, row))
             if told is not None:
                 break
-    return found
+    return Trained(tuple(found), spent)
 
 
 def seconds_to(events: Sequence[Event], front: Front, least: float) -> float | None:
