@@ -20,15 +20,13 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from math import log
 from pathlib import Path
 from typing import Any
 
 from syno.run.study import Record, read_study
-from syno.search.front import Point, hypervolume
+from syno.search.front import Point, hypervolume, point
 from syno.search.outcome import Scored
-
-LOSS = 0.15  # below the baseline, where a candidate is worth nothing (search/reward.py)
+from syno.search.reward import Reward
 
 
 def spent(record: Record) -> float:
@@ -47,14 +45,9 @@ def growth(records: Sequence[Record], reference: Point) -> list[tuple[float, flo
     for record in records:
         seconds += spent(record)
         if isinstance(record.outcome, Scored):
-            points.append(point(record.outcome))
+            points.append(point(record.outcome.accuracy, record.outcome.ratio))
         found.append((seconds, hypervolume(points, reference), len(points)))
     return found
-
-
-def point(outcome: Scored) -> Point:
-    """Return accuracy and the logarithm of the speed."""
-    return outcome.accuracy, log(max(outcome.ratio, 1e-6))
 
 
 def until(curve: Sequence[tuple[float, float, int]], least: float) -> float | None:
@@ -65,35 +58,33 @@ def until(curve: Sequence[tuple[float, float, int]], least: float) -> float | No
 def compare(full: Path, ladder: Path, share: float) -> dict[str, Any]:
     """Return the figures of both searches."""
     studies = {"full": read_study(full), "ladder": read_study(ladder)}
-    reference = (studies["full"].noted("baseline")["accuracy"] - LOSS, 0.0)
+    reference = Reward(studies["full"].noted("baseline")["accuracy"]).reference
     records = {name: study.records() for name, study in studies.items()}
-    trained = [
-        each.outcome
-        for part in records.values()
-        for each in part
-        if isinstance(each.outcome, Scored)
-    ]
-    whole = hypervolume([point(each) for each in trained], reference)
+    curves = {name: growth(part, reference) for name, part in records.items()}
+    outcomes = [each.outcome for part in records.values() for each in part]
+    points = [point(o.accuracy, o.ratio) for o in outcomes if isinstance(o, Scored)]
+    whole = hypervolume(points, reference)
     found: dict[str, Any] = {"share": share, "hypervolume": round(whole, 5)}
-    for name, part in records.items():
-        curve = growth(part, reference)
-        seconds = until(curve, share * whole)
+    to_whole = {name: until(curve, share * whole) for name, curve in curves.items()}
+    to_full = {name: until(curve, share * curves["full"][-1][1]) for name, curve in curves.items()}
+    for name, curve in curves.items():
         found[name] = {
-            "candidates": len(part),
+            "candidates": len(records[name]),
             "trained": curve[-1][2],
             "seconds": round(curve[-1][0], 1),
             "reached": round(curve[-1][1] / whole, 4),
-            "seconds_to_share": None if seconds is None else round(seconds, 1),
+            "seconds_to_share": _rounded(to_whole[name]),
         }
-    found["times_less"] = _times(*(found[name]["seconds_to_share"] for name in studies))
-    curves = {name: growth(part, reference) for name, part in records.items()}
-    least = share * curves["full"][-1][1]
-    seconds = {name: until(curve, least) for name, curve in curves.items()}
+    found["times_less"] = _times(*to_whole.values())
     found["to_what_full_found"] = {
-        "seconds": {name: None if s is None else round(s, 1) for name, s in seconds.items()},
-        "times_less": _times(*seconds.values()),
+        "seconds": {name: _rounded(each) for name, each in to_full.items()},
+        "times_less": _times(*to_full.values()),
     }
     return found
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)
 
 
 def _times(one: float | None, two: float | None) -> float | None:

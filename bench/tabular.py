@@ -17,9 +17,8 @@ figures.json, with the page and its plots:
   hypervolume, of the seconds in all, and of the share reached in the end: with a long training of
   every candidate, in random order or as `mcts` asks, and with the ladder of a search, where a
   candidate climbs for so large a gain (`--gains`), or with successive halving, in random order.
-  `times_less` is how many times
-  less the ladder needs for 95 %, median over median. What is not `--least-ratio` times as fast is
-  not trained anywhere, as in a search.
+  `times_less` is how many times less it needs for 95 %, median over median. What is not
+  `--least-ratio` times as fast is not trained anywhere, as in a search.
 
 A quartile is null where that many seeds never come so far.
 """
@@ -151,8 +150,8 @@ def tops(table: Table) -> Figures:
 def asked(posed: Question, name: str, seeds: int) -> list[list[Row]]:
     """Return for each seed the rows in the order in which a strategy asks for them."""
     make, rows, front = STRATEGIES[name], posed.rows, posed.front
-    told = front.baseline, front.accuracy
-    return [order_asked(make, posed.space, rows, told[0], seed, told[1]) for seed in range(seeds)]
+    ask = partial(order_asked, make, posed.space, rows, front.baseline, accuracy=front.accuracy)
+    return [ask(seed=seed) for seed in range(seeds)]
 
 
 def shares(posed: Question, orders: Iterable[Sequence[Row]]) -> list[list[float]]:
@@ -230,7 +229,9 @@ class Halving(Climb):
 
     def climbs(self, number: int, rung: Rung, outcome: Scored) -> bool:
         """Tell whether a candidate goes on from a rung."""
-        trial = self.trials.setdefault(number, self.field.ask())
+        if number not in self.trials:
+            self.trials[number] = self.field.ask()
+        trial = self.trials[number]
         value = self.estimate(rung, outcome.accuracy) + 0.05 * log2(outcome.ratio)
         trial.report(value, self.share ** RUNGS.index(rung))
         if not trial.should_prune():

@@ -28,6 +28,11 @@ FIDELITIES = {
     "naswot": "NASWOT",
     "gradient_norm": "gradient norm",
 }
+KINDS = {
+    "ladder": "ladder, gain of {}",
+    "halving": "successive halving, one in {}",
+    "all": "all, order of {}",
+}
 RUNGS = {
     "ratio": "latency",
     "fit_seconds": "layer fit",
@@ -142,11 +147,7 @@ def _ladder(found: Figures) -> Iterator[str]:
         if not isinstance(each, dict):
             continue
         kind, _, rest = name.partition("_")
-        said = {
-            "ladder": f"ladder, gain of {100 * float(rest):g} %" if kind == "ladder" else "",
-            "halving": f"successive halving, one in {rest}",
-            "all": f"all, order of {rest}",
-        }[kind]
+        said = KINDS[kind].format(f"{100 * float(rest):g} %" if kind == "ladder" else rest)
         less = each.get("times_less")
         row = (said, _spread(each["seconds_to"]["0.95"]), _spread(each["seconds"]))
         row += (_spread(each["trained"]), _spread(each["share"], 100, " %"))

@@ -54,7 +54,7 @@ def search(
         typer.Option(
             "--ladder",
             help="Judge candidates by how well they imitate the trained layers, then by a short "
-            "training; only the best are trained from the start.",
+            "training; only those that may extend the front are trained for long.",
         ),
     ] = SearchSettings.ladder,
     least_gain: Annotated[

@@ -73,7 +73,7 @@ def evaluate(task: Task) -> Outcome:
     if not task.train:
         return Scored(0.0, ratio, flops, count_parameters(network), extra)
     if task.rung != "scratch":  # what all candidates share is no part of the price of one
-        shared = _ladder(task.model, task.data, tuple(sorted(task.coefficients.items())))
+        shared = _ladder_of(task)
         _ = shared.captured, shared.tutor
     start = time.process_time()
     try:
@@ -102,7 +102,7 @@ def _judged(task: Task, network: nn.Module) -> tuple[float, dict[str, Any]]:
         tune_for_training(network, normalized(data.train.images[: recipe.batch_size], data))
         result = train(network, data, recipe, **options)
         return result.validation_accuracy, asdict(result)
-    ladder = _ladder(task.model, task.data, tuple(sorted(task.coefficients.items())))
+    ladder = _ladder_of(task)
     assignment = ladder.everywhere(parse(task.operator)) if task.operator else {}
     fitted = ladder.fitted(assignment, seed=task.seed)
     if task.rung == "fit":
@@ -131,7 +131,7 @@ def prepare_ladder(task: Task) -> Outcome:
     torch.set_num_threads(1)
     start = time.process_time()
     teacher(task.model, task.data, on_progress=_give_way)
-    _ = _ladder(task.model, task.data, tuple(sorted(task.coefficients.items()))).tutor
+    _ = _ladder_of(task).tutor
     return Scored(0.0, 1.0, 0, 0, {"seconds": time.process_time() - start})
 
 
@@ -205,6 +205,10 @@ def _data(name: str) -> DataSplits:
     from syno.evaluate.data import load
 
     return load(name)
+
+
+def _ladder_of(task: Task) -> Ladder:
+    return _ladder(task.model, task.data, tuple(sorted(task.coefficients.items())))
 
 
 @cache

@@ -14,12 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import log
 from typing import Any, Literal
 
 import numpy as np
 
-from syno.search.front import Point, hypervolume
+from syno.search.front import Point, hypervolume, point
 from syno.search.outcome import Outcome, Pruned, Scored
 from syno.search.reward import Reward
 
@@ -108,9 +107,8 @@ class Climb:
         """Return the share of the hypervolume that a candidate may be hoped to add, 0 to 1."""
         slope, start, deviation = self._line(rung)
         hoped = start + slope * accuracy + PRIORS[rung].hope * deviation
-        reference = self.reward.baseline - self.reward.lost, 0.0
-        before = hypervolume(self._front, reference)
-        after = hypervolume([*self._front, _point(hoped, ratio)], reference)
+        before = hypervolume(self._front, self.reward.reference)
+        after = hypervolume([*self._front, point(hoped, ratio)], self.reward.reference)
         return (after - before) / after if after > before else 0.0
 
     def _line(self, rung: Rung) -> tuple[float, float, float]:
@@ -133,7 +131,7 @@ class Climb:
 
     def _learn(self, judged: Mapping[str, Any], ratio: float) -> None:
         last = judged[RUNGS[-1]]["accuracy"]
-        self._front.append(_point(last, ratio))
+        self._front.append(point(last, ratio))
         for rung, pairs in self._pairs.items():
             if rung in judged:
                 pairs.append((judged[rung]["accuracy"], last))
@@ -141,10 +139,6 @@ class Climb:
     def _leave(self, number: int) -> None:
         self._judged.pop(number, None)
         self._timings.pop(number, None)
-
-
-def _point(accuracy: float, ratio: float) -> Point:
-    return accuracy, log(max(ratio, 1e-6))
 
 
 TITLES: Mapping[str, str] = {

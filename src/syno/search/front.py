@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import log
 
 Point = tuple[float, float]
+
+
+def point(accuracy: float, ratio: float) -> Point:
+    """Return accuracy and the logarithm of the speed: from 1 to 2 is as much as from 2 to 4."""
+    return accuracy, log(max(ratio, 1e-6))
 
 
 def hypervolume(points: Iterable[Point], reference: Point) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import log
 
+from syno.search.front import Point
 from syno.search.outcome import Outcome, Pruned, Scored
 
 
@@ -27,6 +28,11 @@ class Reward:
     def lost(self) -> float:
         """How far below the baseline an accuracy is worth next to nothing, a share of 1."""
         return self.tolerance * self.patience
+
+    @property
+    def reference(self) -> Point:
+        """Where a candidate is worth nothing: that inaccurate, or no faster (`search/front.py`)."""
+        return self.baseline - self.lost, 0.0
 
     def __call__(self, outcome: Outcome) -> float:
         """Return the reward of `outcome`."""

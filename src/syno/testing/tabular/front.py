@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from math import log
 
-from syno.search.front import Point, hypervolume
+from syno.search.front import Point, hypervolume, point
 from syno.search.reward import Reward
 from syno.testing.tabular.table import Row
 
@@ -27,7 +26,7 @@ class Front:
 
     def point(self, row: Row) -> Point:
         """Return where a row lies."""
-        return row[self.accuracy], log(row["ratio"])
+        return point(row[self.accuracy], row["ratio"])
 
     def covered(self, rows: Iterable[Row]) -> float:
         """Return the hypervolume of rows."""
