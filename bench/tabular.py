@@ -44,7 +44,7 @@ from tabular_plots import draw_fidelities, draw_strategies
 from syno.ir.files import write_atomically
 from syno.run.ladder import RUNGS, Climb, Rung
 from syno.run.settings import SearchSettings
-from syno.search.outcome import Scored
+from syno.search.outcome import Outcome, Scored
 from syno.search.registry import STRATEGIES
 from syno.search.reward import Reward
 from syno.space.space import SynthesisSpace
@@ -74,7 +74,7 @@ TRUTHS = {
     "longer_training": "longer_accuracy",
 }
 JUDGES = ("short_accuracy", "long_accuracy")
-GAINS = [0.003, SearchSettings.least_gain, 0.03]
+GAINS = [0.002, SearchSettings.least_gain, 0.02]
 SHARES = (2, 4)  # of successive halving
 LEVELS = (0.8, 0.9, 0.95)
 SEARCHED = ("ratio", "flops", "parameters")  # and an accuracy
@@ -220,12 +220,16 @@ class Halving(Climb):
     """
 
     def __init__(self, reward: Reward, share: int) -> None:
-        super().__init__(reward, 0.0)
+        super().__init__(reward, 0.0, batch=1)
         self.share = share
         pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=share)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.field = optuna.create_study(direction="maximize", pruner=pruner)
         self.trials: dict[int, optuna.Trial] = {}
+
+    def give_up(self) -> dict[int, Outcome]:
+        """Return nobody: one that climbs is asked once."""
+        return {}
 
     def climbs(self, number: int, rung: Rung, outcome: Scored) -> bool:
         """Tell whether a candidate goes on from a rung."""

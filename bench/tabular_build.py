@@ -56,6 +56,8 @@ COLUMNS = (
     "ratio",
     "ratio_low",
     "ratio_high",
+    "sample_residual",
+    "sample_seconds",
     "fit_residual",
     "fit_network_residual",
     "fit_accuracy",
@@ -75,6 +77,7 @@ COLUMNS = (
     "failure",
 )
 RUNGS = {
+    "sample": "sample_residual",
     "fit": "short_accuracy",
     "long": "long_accuracy",
     "long-1": "long_accuracy_1",
@@ -153,6 +156,8 @@ def cells_of(rung: str, text: str | None) -> dict[str, Any]:
     """Return the cells of one rung of an operator."""
     found = ladder()
     assignment = found.everywhere(parse(text)) if text else {}
+    if rung == "sample":
+        return _sample(found, assignment)
     if rung == "fit":
         return _fit(found, assignment)
     if rung == "proxies":
@@ -179,6 +184,14 @@ def cells_of(rung: str, text: str | None) -> dict[str, Any]:
 def give_way(_step: int, _steps: int) -> None:
     """Hold a training while another process times."""
     wait_for_quiet()
+
+
+def _sample(found: Any, assignment: Mapping[str, Operator]) -> dict[str, Any]:
+    _ = found.captured  # shared by all candidates
+    start = time.process_time()
+    fitted = found.sampled(assignment)
+    seconds = round(time.process_time() - start, 2)
+    return {"sample_residual": round(fitted.residual, 6), "sample_seconds": seconds}
 
 
 def _fit(found: Any, assignment: Mapping[str, Operator]) -> dict[str, Any]:

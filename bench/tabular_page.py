@@ -16,7 +16,8 @@ TRUTHS = {
     "scratch_training": "an epoch from random weights",
 }
 FIDELITIES = {
-    "layer_fit": "layer fit, residual of the sites",
+    "layer_fit_sample": "layer fit, residual of one site of each shape",
+    "layer_fit": "layer fit, residual of all sites",
     "layer_fit_network": "layer fit, residual of the scores",
     "fit_accuracy": "accuracy of the fitted network",
     "short_training": "short training",
@@ -35,7 +36,8 @@ KINDS = {
 }
 RUNGS = {
     "ratio": "latency",
-    "fit_seconds": "layer fit",
+    "sample_seconds": "layer fit of one site of each shape",
+    "fit_seconds": "layer fit of all sites",
     "short_seconds": "short training",
     "long_seconds": "an epoch from the fitted weights",
     "scratch_seconds": "an epoch from random weights",

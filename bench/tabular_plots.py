@@ -27,6 +27,7 @@ _STYLE: dict[str, Any] = {
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#555555")  # Okabe, Ito: told apart by everyone
 _INK = "#0072b2"
 _LABELS = {
+    "sample_residual": "layer fit, a site of each shape (less is better)",
     "fit_residual": "layer fit, sites (less is better)",
     "fit_network_residual": "layer fit, scores (less is better)",
     "fit_accuracy": "accuracy, fitted only, %",

@@ -16,7 +16,13 @@ from syno.testing.objectives import features, jaccard
 from syno.testing.tabular import COLUMNS
 
 BASELINE = {"long_accuracy": 0.8, "longer_accuracy": 0.9, "short_accuracy": 0.7, "ratio": 1.0}
-COSTS = {"fit_seconds": 10.0, "short_seconds": 60.0, "long_seconds": 600.0, "longer_seconds": 6e3}
+COSTS = {
+    "sample_seconds": 2.0,
+    "fit_seconds": 10.0,
+    "short_seconds": 60.0,
+    "long_seconds": 600.0,
+    "longer_seconds": 6e3,
+}
 COSTS["scratch_seconds"] = COSTS["long_seconds"]
 
 
@@ -33,6 +39,7 @@ def measurements(op: Operator, spec: Spec, target: Operator, rng: Random) -> dic
         "flops": made.flops,
         "parameters": made.parameters,
         "ratio": round(1.5 * sqrt(wanted.flops / made.flops), 3),
+        "sample_residual": round(1.5 - like + rng.gauss(0, 0.1), 4),
         "fit_residual": round(1.5 - like + rng.gauss(0, 0.05), 4),
         "fit_network_residual": round(1.5 - like + rng.gauss(0, 0.1), 4),
         "fit_accuracy": round(0.1 + 0.3 * like, 4),

@@ -48,14 +48,18 @@ def test_it_prints_figures_and_writes_a_page(folder: Path, tmp_path: Path) -> No
         assert each["share"][str(COUNT)] == [1.0, 1.0, 1.0]
         assert 1 <= each["evaluations_to_95"][1] <= COUNT
     ladder = found["ladder"]
-    assert ladder["ladder_0.01"]["seconds"][1] < ladder["all_random"]["seconds"][1]
-    assert ladder["ladder_0.03"]["trained"][1] <= ladder["ladder_0.003"]["trained"][1] < COUNT
+    assert ladder["ladder_0.005"]["seconds"][1] < ladder["all_random"]["seconds"][1]
+    assert ladder["ladder_0.02"]["trained"][1] <= ladder["ladder_0.002"]["trained"][1] < COUNT
     assert ladder["all_random"]["share"] == ladder["all_mcts"]["share"] == [1.0, 1.0, 1.0]
     for name in ("strategies", "fidelities"):
         assert "<svg" in (tmp_path / f"{name}.svg").read_text()
     assert json.loads((tmp_path / "figures.json").read_text()) == found
     page = (tmp_path / "README.md").read_text()
-    for said in ("| layer fit, residual of the sites | +", "| mcts | ", "| ladder, gain of 1 % | "):
+    for said in (
+        "| layer fit, residual of all sites | +",
+        "| mcts | ",
+        "| ladder, gain of 0.5 % | ",
+    ):
         assert said in page
     assert output(folder, "--json") == text
 

@@ -47,6 +47,18 @@ def test_a_fit_that_can_be_exact_is_nearly_the_original(ladder: Ladder) -> None:
     assert found.seconds >= found.fit.seconds > 0
 
 
+def test_a_sample_is_the_first_site_of_each_shape(ladder: Ladder) -> None:
+    op = NAMED["separable-convolution"].operator
+    found = ladder.sampled(ladder.everywhere(op))
+    shapes = {tuple(site.sizes.items()): site.name for site in reversed(ladder.sites)}
+    assert {site.name for site in found.sites} == set(shapes.values())
+    whole = ladder.fitted(ladder.everywhere(op)).fit
+    same = [each.residual for each in whole.sites if each.name in shapes.values()]
+    assert [each.residual for each in found.sites] == pytest.approx(same, rel=0.2)
+    exact = ladder.sampled(ladder.everywhere(NAMED["convolution"].operator))
+    assert exact.residual < 0.01 < found.residual < 1
+
+
 def test_short_training_goes_on_from_the_fit(ladder: Ladder) -> None:
     found = ladder.fitted(ladder.everywhere(NAMED["separable-convolution"].operator))
     before = accuracy_on(found.network, ladder.data.validation, ladder.data)

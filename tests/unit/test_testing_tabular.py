@@ -331,15 +331,21 @@ def test_training_all_costs_what_it_took() -> None:
 
 
 def test_a_ladder_pays_for_every_rung_and_trains_what_extends_the_front() -> None:
-    costs = {"fit_seconds": 1.0, "short_seconds": 10.0, "long_seconds": 100.0}
+    costs = {"sample_seconds": 1.0, "fit_seconds": 2.0, "short_seconds": 8.0, "long_seconds": 100.0}
     pairs = [(0.60, 2.0), (0.50, 1.5), (0.62, 2.0), (0.50, 4.0), (0.45, 1.5)]
-    rows = [row(a, r, fit_accuracy=a, short_accuracy=a, **costs) for a, r in pairs]
-    found = climb(rows, Climb(Reward(0.65), 0.05))
+    rows = [
+        row(a, r, sample_residual=(0.65 - a) / 0.3, short_accuracy=a, **costs) for a, r in pairs
+    ]
+    found = climb(rows, Climb(Reward(0.65), 0.05, batch=1))
     assert [event.row for event in found.events] == [rows[0], rows[2], rows[3]]
-    given_up, whole = 1.0 + (1.0 + 10.0), 1.0 + (1.0 + 10.0) + 100.0
+    given_up, whole = 1.0 + 2.0 + 8.0, 1.0 + (2.0 + 8.0) + 100.0
     seconds = [event.seconds for event in found.events]
-    assert seconds == [whole, 2 * whole + given_up, 3 * whole + given_up]
-    assert found.seconds in (seconds[-1] + 1.0, seconds[-1] + given_up)
+    assert seconds[0] == whole and seconds[2] - seconds[1] == whole
+    assert seconds[1] - 2 * whole in (1.0, given_up)
+    assert found.seconds - seconds[2] in (1.0, given_up)
+    at_once = climb(rows, Climb(Reward(0.65), 0.05))
+    assert [event.row for event in at_once.events] == [rows[2], rows[3]]  # the best ones first
+    assert at_once.events[0].seconds >= len(rows) + 10.0 + 100.0
 
 
 def test_every_column_says_what_it_is() -> None:

@@ -54,14 +54,14 @@ def search(
         typer.Option(
             "--ladder",
             help="Judge candidates by how well they imitate the trained layers, then by a short "
-            "training; only those that may extend the front are trained for long.",
+            "training; only those expected to extend the front are trained for long.",
         ),
     ] = SearchSettings.ladder,
     least_gain: Annotated[
         float,
         typer.Option(
-            help="With --ladder, a candidate climbs to the next rung where it may add so large a "
-            "share to the front of accuracy and speed; 0 trains all of them for long.",
+            help="With --ladder, a candidate climbs to the next rung where it is expected to add "
+            "so large a share to the front of accuracy and speed; 0 trains all of them for long.",
         ),
     ] = SearchSettings.least_gain,
     finalists: Annotated[

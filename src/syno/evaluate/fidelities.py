@@ -1,7 +1,9 @@
 """The ladder of fidelities: from what costs nothing to what a search believes (design section 7).
 
-1. *Layer fit*: seconds. The operators are fitted to the activations of a trained original.
-2. *Short training*: a tenth of an epoch from the fitted weights, taught by the original.
+1. *Layer fit*: a second. The operators are fitted to the activations of a trained original, at one
+   site of each shape (docs/results/README.md: that ranks as well as the fit of all of them).
+2. *Short training*: the fit of all sites, then a tenth of an epoch from there, taught by
+   the original.
 3. *Long training*: the same for an epoch.
 
 Beside it stands training *from scratch*, from random weights by a recipe of its own: a search
@@ -21,7 +23,7 @@ from torch import nn
 from syno.evaluate.batches import normalized
 from syno.evaluate.data import load
 from syno.evaluate.descent import autocast
-from syno.evaluate.fit import Captured, FitSettings, LayerFit, capture, fit
+from syno.evaluate.fit import Captured, FitSettings, LayerFit, NetworkFit, capture, fit, fit_layers
 from syno.evaluate.models import build, info
 from syno.evaluate.recipes import RECIPES, Recipe
 from syno.evaluate.splits import DataSplits
@@ -77,7 +79,7 @@ class Fitted:
     """A network with fitted operators: what they imitate, and its accuracy without any training."""
 
     network: nn.Module
-    fit: LayerFit
+    fit: NetworkFit
     validation_accuracy: float
     seconds: float
 
@@ -146,8 +148,22 @@ class Ladder:
             seed=seed,
         )
 
+    def sampled(self, assignment: Mapping[str, Operator], *, seed: int = 0) -> LayerFit:
+        """Fit the operators at the first site of each shape alone: the first rung.
+
+        The seed draws the weights from which the fit starts.
+        """
+        sites = {site.name: site for site in self.sites}
+        first: dict[object, str] = {}
+        for name, op in assignment.items():
+            first.setdefault((op, tuple(sorted(sites[name].sizes.items()))), name)
+        some = {name: assignment[name] for name in first.values()}
+        network = self.substituted(self.teacher, some, seed)
+        layers = {name: self.captured.layers[name] for name in some}
+        return fit_layers(network, layers, self.settings.fit)
+
     def fitted(self, assignment: Mapping[str, Operator], *, seed: int = 0) -> Fitted:
-        """Return the trained original with fitted operators: the first rung.
+        """Return the trained original with fitted operators: where training starts.
 
         The seed draws the weights from which the fit starts. No operator: the original itself.
         The operators get the programs that are fastest in short training, in whose precision the

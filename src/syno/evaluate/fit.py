@@ -58,13 +58,9 @@ class SiteFit:
 
 @dataclass(frozen=True)
 class LayerFit:
-    """What the operators of a network imitate: at each site, and all of it together.
-
-    `network_residual` is the relative residual of the scores, on images that the fit has not seen.
-    """
+    """What operators imitate at each of their sites."""
 
     sites: tuple[SiteFit, ...]
-    network_residual: float
     seconds: float
 
     @property
@@ -76,6 +72,16 @@ class LayerFit:
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
         return {**asdict(self), "residual": self.residual}
+
+
+@dataclass(frozen=True)
+class NetworkFit(LayerFit):
+    """What the operators of a network imitate: at each site, and all of it together.
+
+    `network_residual` is the relative residual of the scores, on images that the fit has not seen.
+    """
+
+    network_residual: float
 
 
 @dataclass(frozen=True)
@@ -150,7 +156,7 @@ def _recorded(
     return scores, found
 
 
-def fit(changed: nn.Module, captured: Captured, settings: FitSettings | None = None) -> LayerFit:
+def fit(changed: nn.Module, captured: Captured, settings: FitSettings | None = None) -> NetworkFit:
     """Fit the operators that stand in `changed` at the captured sites, in place.
 
     Normalizations see the images once, so that their statistics are those of the new layers.
@@ -158,15 +164,27 @@ def fit(changed: nn.Module, captured: Captured, settings: FitSettings | None = N
     """
     chosen = settings or FitSettings()
     start = time.monotonic()
-    sites = tuple(
-        _fit_site(name, changed.get_submodule(name), layer, chosen)
-        for name, layer in captured.layers.items()
-    )
+    sites = fit_layers(changed, captured.layers, chosen).sites
     renew_statistics(changed, captured.images[0])
     with evaluating(changed), torch.no_grad():
         scores = changed(captured.images[1])
     apart = relative_residual(scores, captured.scores[1])
-    return LayerFit(sites, apart, time.monotonic() - start)
+    return NetworkFit(sites, time.monotonic() - start, apart)
+
+
+def fit_layers(
+    changed: nn.Module, layers: Mapping[str, Activations], settings: FitSettings
+) -> LayerFit:
+    """Fit the operators that stand in `changed` at the sites of `layers`, in place.
+
+    Nothing but these layers is computed. Raises ModelError where such a site holds no operator.
+    """
+    start = time.monotonic()
+    sites = tuple(
+        _fit_site(name, changed.get_submodule(name), layer, settings)
+        for name, layer in layers.items()
+    )
+    return LayerFit(sites, time.monotonic() - start)
 
 
 def relative_residual(scores: Tensor, wanted: Tensor) -> float:

@@ -74,7 +74,7 @@ def evaluate(task: Task) -> Outcome:
         return Scored(0.0, ratio, flops, count_parameters(network), extra)
     if task.rung != "scratch":  # what all candidates share is no part of the price of one
         shared = _ladder_of(task)
-        _ = shared.captured, shared.tutor
+        _ = shared.captured, (None if task.rung == "fit" else shared.tutor)
     start = time.process_time()
     try:
         accuracy, training = _judged(task, network)
@@ -88,7 +88,11 @@ def evaluate(task: Task) -> Outcome:
 
 
 def _judged(task: Task, network: nn.Module) -> tuple[float, dict[str, Any]]:
-    """Return the validation accuracy at the rung of a task, and how it came about."""
+    """Return what the rung of a task says of its network, and how it came about.
+
+    That is the accuracy on validation data, and at `fit` what the operators explain of the layers
+    that they replace: 1 is all of it, 0 no more than a constant does.
+    """
     from syno.evaluate.batches import normalized
     from syno.evaluate.recipes import Recipe
     from syno.evaluate.training import train
@@ -104,9 +108,10 @@ def _judged(task: Task, network: nn.Module) -> tuple[float, dict[str, Any]]:
         return result.validation_accuracy, asdict(result)
     ladder = _ladder_of(task)
     assignment = ladder.everywhere(parse(task.operator)) if task.operator else {}
-    fitted = ladder.fitted(assignment, seed=task.seed)
     if task.rung == "fit":
-        return fitted.validation_accuracy, fitted.fit.to_dict()
+        found = ladder.sampled(assignment, seed=task.seed)
+        return max(1.0 - found.residual, 0.0), found.to_dict()
+    fitted = ladder.fitted(assignment, seed=task.seed)
     if task.rung == "short":
         result = ladder.short(fitted.network, **options)
     else:

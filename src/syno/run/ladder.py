@@ -1,9 +1,12 @@
 """The ladder in a search: cheap judgements first, the costly one for the best alone.
 
-A candidate is judged by a layer fit, then by short training from the fitted weights, then by long
-training from them (`evaluate/fidelities.py`). After each of the first two it climbs on only where
-it may be expected to extend the front of accuracy and speed that long trainings have shown: the
-hypervolume that it would add, were it as accurate as its judgement lets one hope.
+A candidate is judged by a layer fit, then by short training from fitted weights, then by long
+training from them (`evaluate/fidelities.py`). What long trainings have shown is a front of accuracy
+and speed, and who climbs is who is expected to extend it the most: the hypervolume that it would
+add, in the mean over what it may turn out to reach. (Emmerich, Giannakoglou, Naujoks 2006,
+"Single- and multiobjective evolutionary optimization assisted by Gaussian random field metamodels",
+for the expected improvement of a hypervolume.) So that the first ones are not those that happened
+to come first, a batch of candidates is fitted before the best of them climb.
 
 Successive halving (Li et al. 2018, "Massively parallel hyperparameter tuning") asks instead whether
 a candidate is among the best by one number. On the table of measured operators it missed a part of
@@ -14,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from statistics import NormalDist, fmean
 from typing import Any, Literal
 
 import numpy as np
@@ -30,60 +34,98 @@ RUNGS: tuple[Rung, ...] = ("fit", "short", "long")  # a search without a ladder 
 class Prior:
     """What is thought of a rung before candidates have been to the last one.
 
-    Of the accuracy that a candidate lacks there, the share `slope` is still lacking in the end;
-    `deviation` is how far that is off. `hope` is how many deviations better a candidate may turn
-    out to be than the line says.
+    A candidate with the score `perfect` (None: the accuracy of the original) is as accurate as the
+    original in the end. Of what a score lacks to that, accuracy lacks the share `slope`;
+    `deviation` is how far that is off.
     """
 
+    perfect: float | None
     slope: float
     deviation: float
-    hope: float
 
 
 # Read off docs/results/tabular; worth two candidates each.
-PRIORS: Mapping[str, Prior] = {"fit": Prior(0.3, 0.04, 1.0), "short": Prior(0.5, 0.015, 0.5)}
+PRIORS: Mapping[str, Prior] = {"fit": Prior(1.0, 0.3, 0.03), "short": Prior(None, 0.5, 0.015)}
 _WORTH = 2
+_QUANTILES = [NormalDist().inv_cdf((place + 0.5) / 10) for place in range(10)]
+
+
+@dataclass(frozen=True)
+class Gain:
+    """The hypervolume that a candidate is expected to add, and its share of what is then there."""
+
+    area: float
+    share: float
 
 
 class Climb:
     """Decides who climbs, and says what those who don't would about have reached.
 
-    A candidate goes on where it would add the share `least_gain` or more to the hypervolume. Where
-    a candidate lies is told as in `reward`: accuracy, down to where it earns nothing, and the
-    logarithm of the latency ratio. All that is kept are the candidates that came to the last rung,
-    so that a continued search knows what an uninterrupted one would.
+    A candidate goes on as long as the expected gain is the share `least_gain` of the hypervolume or
+    more. Where a candidate lies is told as in `reward`: accuracy, down to where it earns nothing,
+    and the logarithm of the latency ratio. `judge` takes in what was measured, `advance` says whose
+    turn it is: the best of those that wait, once `batch` new ones have been looked at.
+
+    All that is known of the field are the candidates that came to the last rung, so that a
+    continued search knows what an uninterrupted one would.
     """
 
-    def __init__(self, reward: Reward, least_gain: float) -> None:
+    def __init__(self, reward: Reward, least_gain: float, batch: int = 32) -> None:
         self.reward = reward
         self.least_gain = least_gain
+        self.batch = batch
+        self.waiting: dict[int, tuple[Rung, Scored]] = {}
+        self._new = 0
         self._judged: dict[int, dict[str, Any]] = {}
         self._timings: dict[int, Scored] = {}
         self._pairs: dict[str, list[tuple[float, float]]] = {name: [] for name in PRIORS}
         self._front: list[Point] = []
 
     def judge(self, number: int, rung: Rung, outcome: Outcome) -> Outcome | None:
-        """Return what became of a candidate at a rung; None: it goes on to the next.
+        """Return what became of a candidate at a rung; None: it waits for the next one.
 
-        Outcomes other than a score end the climb. `extra["rungs"]` of the last one holds the
-        accuracy at each rung.
+        The accuracy of a score is what the rung says of a candidate: the share of its layers that
+        it explains at `fit`. Outcomes other than a score end the climb. `extra["rungs"]` of the
+        last one holds what each rung said.
         """
         judged = self._judged.setdefault(number, {})
         if not isinstance(outcome, Scored):
             self._leave(number)
             return outcome
         outcome = self._timed(number, outcome)
-        judged[rung] = {"accuracy": outcome.accuracy, "seconds": outcome.extra.get("seconds")}
+        judged[rung] = {"score": outcome.accuracy, "seconds": outcome.extra.get("seconds")}
         if rung == RUNGS[-1]:
             self._learn(judged, outcome.ratio)
             self._leave(number)
             return replace(outcome, extra={**outcome.extra, "rungs": judged})
         if self.climbs(number, rung, outcome):
+            self.waiting[number] = rung, outcome
             return None
-        self._leave(number)
-        extra = {**outcome.extra, "rungs": judged}
-        told = f"{100 * outcome.accuracy:.2f} % after {TITLES[rung]}: it would add too little"
-        return Pruned(told, extra, self.estimate(rung, outcome.accuracy), outcome.ratio)
+        return self._given_up(number, rung, outcome)
+
+    def advance(self, more: bool = True) -> tuple[int, Rung] | None:
+        """Return who climbs now, and to which rung; None: it is the turn of a new candidate.
+
+        `more` tells whether new ones are to be had; where not, and nobody waits, all is done.
+        """
+        if more and self._new < self.batch:
+            self._new += 1
+            return None
+        if not self.waiting:
+            self._new = 1
+            return None
+        number = max(self.waiting, key=self._area)
+        rung, _ = self.waiting.pop(number)
+        return number, after(rung)
+
+    def give_up(self) -> dict[int, Outcome]:
+        """Return what became of those that wait no longer: others have made them superfluous."""
+        lost = [
+            (number, rung, outcome)
+            for number, (rung, outcome) in self.waiting.items()
+            if not self.climbs(number, rung, outcome)
+        ]
+        return {number: self._given_up(number, rung, outcome) for number, rung, outcome in lost}
 
     def remember(self, outcome: Outcome) -> None:
         """Learn from a candidate of an earlier run."""
@@ -91,30 +133,50 @@ class Climb:
         if isinstance(outcome, Scored) and RUNGS[-1] in rungs:
             self._learn(rungs, outcome.ratio)
 
-    def estimate(self, rung: Rung, accuracy: float) -> float:
-        """Return the accuracy on the last rung that one on `rung` leads to, about.
+    def estimate(self, rung: Rung, score: float) -> float:
+        """Return the accuracy on the last rung that a score on `rung` leads to, about.
 
         A line through the candidates judged by both, and what is thought of the rung beforehand.
         """
         slope, start, _ = self._line(rung)
-        return float(min(max(start + slope * accuracy, 0.0), 1.0))
+        return float(min(max(start + slope * score, 0.0), 1.0))
 
     def climbs(self, _number: int, rung: Rung, outcome: Scored) -> bool:
         """Tell whether a candidate goes on from a rung."""
-        return self.gain(rung, outcome.accuracy, outcome.ratio) >= self.least_gain
+        return self.gain(rung, outcome.accuracy, outcome.ratio).share >= self.least_gain
 
-    def gain(self, rung: Rung, accuracy: float, ratio: float) -> float:
-        """Return the share of the hypervolume that a candidate may be hoped to add, 0 to 1."""
+    def gain(self, rung: Rung, score: float, ratio: float) -> Gain:
+        """Return what a candidate is expected to add to the front.
+
+        The mean over ten equally likely accuracies around the estimate.
+        """
         slope, start, deviation = self._line(rung)
-        hoped = start + slope * accuracy + PRIORS[rung].hope * deviation
         before = hypervolume(self._front, self.reward.reference)
-        after = hypervolume([*self._front, point(hoped, ratio)], self.reward.reference)
-        return (after - before) / after if after > before else 0.0
+        reached = (start + slope * score + far * deviation for far in _QUANTILES)
+        after_it = [
+            hypervolume([*self._front, point(each, ratio)], self.reward.reference)
+            for each in reached
+        ]
+        areas = [each - before for each in after_it]
+        shares = [a / all_ if a > 0 else 0.0 for a, all_ in zip(areas, after_it, strict=True)]
+        return Gain(fmean(areas), fmean(shares))
+
+    def _area(self, number: int) -> float:
+        rung, outcome = self.waiting[number]
+        return self.gain(rung, outcome.accuracy, outcome.ratio).area
+
+    def _given_up(self, number: int, rung: Rung, outcome: Scored) -> Pruned:
+        extra = {**outcome.extra, "rungs": self._judged[number]}
+        self._leave(number)
+        reached = self.estimate(rung, outcome.accuracy)
+        told = f"about {100 * reached:.1f} % by {TITLES[rung]}: it would add too little"
+        return Pruned(told, extra, reached, outcome.ratio)
 
     def _line(self, rung: Rung) -> tuple[float, float, float]:
         """Return slope and start of the line to the last rung, and the deviation from it."""
         prior, pairs, best = PRIORS[rung], self._pairs[rung], self.reward.baseline
-        thought = [(best, best), (best - 0.5, best - 0.5 * prior.slope)]
+        perfect = best if prior.perfect is None else prior.perfect
+        thought = [(perfect, best), (perfect - 0.5, best - 0.5 * prior.slope)]
         low, high = np.array([*thought, *pairs]).T
         slope, start = np.polyfit(low, high, 1)
         if slope < 0:
@@ -130,15 +192,15 @@ class Climb:
         return replace(outcome, ratio=first.ratio, extra={**outcome.extra, **latency})
 
     def _learn(self, judged: Mapping[str, Any], ratio: float) -> None:
-        last = judged[RUNGS[-1]]["accuracy"]
+        last = judged[RUNGS[-1]]["score"]
         self._front.append(point(last, ratio))
         for rung, pairs in self._pairs.items():
             if rung in judged:
-                pairs.append((judged[rung]["accuracy"], last))
+                pairs.append((judged[rung]["score"], last))
 
     def _leave(self, number: int) -> None:
-        self._judged.pop(number, None)
-        self._timings.pop(number, None)
+        for kept in (self._judged, self._timings, self.waiting):
+            kept.pop(number, None)
 
 
 TITLES: Mapping[str, str] = {

@@ -20,7 +20,7 @@ from syno.ir.operator import Operator
 from syno.ir.parser import parse
 from syno.run.candidate import Task, data_for, evaluate, prepare_ladder
 from syno.run.executor import Executor
-from syno.run.ladder import RUNGS, Climb, Rung, after
+from syno.run.ladder import RUNGS, Climb, Rung
 from syno.run.ranking import finalists, pareto_front, summary
 from syno.run.settings import SearchSettings
 from syno.run.study import Record, Study, open_study
@@ -71,7 +71,7 @@ class Search:
         self.evaluator = evaluator
         self.preparer = preparer
         self.climb: Climb | None = None
-        self.waiting: list[tuple[int, Operator, Rung]] = []
+        self.climbing: dict[int, Operator] = {}
         self.start = time.monotonic()
         recipe = long_recipe(settings.data) if settings.ladder else recipe_for(settings.data)
         if settings.epochs is not None:
@@ -212,38 +212,59 @@ class Search:
     def _candidates(self, study: Study, pool: Executor) -> None:
         """Ask, evaluate and tell until time or trials are spent."""
         strategy = self._strategy(study)
-        self.waiting.clear()
+        self.climbing.clear()
         while True:
             self._fill(study, pool, strategy)
-            if not pool.flying:
-                return
-            found = self._next(pool, self.end)
+            found = self._next(pool, self.end) if pool.flying else None
             if found is None:
-                self.ended = "time"
-                for number, *_ in [*pool.abandon(), *self.waiting]:
+                if pool.flying:
+                    self.ended = "time"
+                for number in [*(key[0] for key in pool.abandon()), *self.climbing]:
                     study.abandon(number)
                 return
             (number, operator, rung), outcome = found
             told = self.climb.judge(number, rung, outcome) if self.climb else outcome
             if told is None:
-                self.waiting.append((number, operator, after(rung)))
+                self.climbing[number] = operator
             else:
                 self._tell(study, strategy, number, operator, told)
 
     def _fill(self, study: Study, pool: Executor, strategy: Strategy) -> None:
         """Give every free worker a candidate, as long as there are any to be had."""
-        while pool.has_room:
-            if self.waiting:
-                self._submit(pool, *self.waiting.pop(0))
-                continue
-            if self.trained + len(pool.flying) >= self.settings.trials:
+        self.ended, more = "time", True
+        while pool.has_room and time.monotonic() < self.deadline:
+            if self.trained + self._in_training(pool) >= self.settings.trials:
                 self.ended = "trials"
                 return
-            self.ended = "time"
-            operator = self._ask(study, strategy)
-            if operator is None:
+            chosen = self._climber(study, strategy, more)
+            if chosen is None and not more:
                 return
-            self._submit(pool, study.begin(str(operator)), operator, self.first)
+            if chosen is None:
+                operator = self._ask(study, strategy)
+                more = operator is not None
+                if operator is None:
+                    continue  # who waits has its turn
+                chosen = study.begin(str(operator)), operator, self.first
+            self._submit(pool, *chosen)
+
+    def _in_training(self, pool: Executor) -> int:
+        """Return how many of those under way are at the last rung: they count as trials."""
+        rungs = [flight.key[2] for flight in pool.flying.values()]
+        return sum(rung in {RUNGS[-1], "scratch"} for rung in rungs)
+
+    def _climber(
+        self, study: Study, strategy: Strategy, more: bool
+    ) -> tuple[int, Operator, Rung] | None:
+        """Return the candidate that climbs now, and its next rung; None where it is no one's turn.
+
+        Those that are no longer worth it are told.
+        """
+        if self.climb is None:
+            return None
+        for number, outcome in self.climb.give_up().items():
+            self._tell(study, strategy, number, self.climbing.pop(number), outcome)
+        chosen = self.climb.advance(more)
+        return None if chosen is None else (chosen[0], self.climbing.pop(chosen[0]), chosen[1])
 
     def _submit(self, pool: Executor, number: int, operator: Operator, rung: Rung) -> None:
         """Let a worker judge a candidate; it is timed at the first of its rungs."""

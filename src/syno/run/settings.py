@@ -31,9 +31,9 @@ class SearchSettings:
 
     Candidates are timed under `mode` (eager or compile; None: as the model's registry row says).
     With `ladder` a candidate is judged by a layer fit and a short training first, and trained for
-    long only where it may add the share `least_gain` to the front (`run/ladder.py`); that belongs
-    to the identity too. With a least gain of 0 all are trained for long, from fitted weights: what
-    a ladder is compared with.
+    long only where it is expected to add the share `least_gain` to the front (`run/ladder.py`);
+    that belongs to the identity too. With a least gain of 0 all are trained for long, from fitted
+    weights: what a ladder is compared with.
     One is not trained if it is less than `least_ratio` times as fast as the original, or needs less
     than the share `least_flops` of its multiply-adds: so little never was enough.
     """
@@ -54,7 +54,7 @@ class SearchSettings:
     batch: int = 1
     epochs: float | None = None
     ladder: bool = False
-    least_gain: float = 0.01
+    least_gain: float = 0.005
     limits: ProcessLimits = ProcessLimits()
 
     def __post_init__(self) -> None:

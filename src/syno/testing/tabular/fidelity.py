@@ -12,6 +12,7 @@ from scipy.stats import bootstrap, pearsonr, rankdata, spearmanr
 from syno.testing.tabular.table import Row
 
 FIDELITIES: Mapping[str, tuple[str, int]] = {
+    "layer_fit_sample": ("sample_residual", -1),
     "layer_fit": ("fit_residual", -1),
     "layer_fit_network": ("fit_network_residual", -1),
     "fit_accuracy": ("fit_accuracy", 1),

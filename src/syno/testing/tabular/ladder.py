@@ -6,15 +6,30 @@ training says what a candidate is worth; all else says which candidates get one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
-from syno.run.ladder import RUNGS, Climb
+from syno.run.ladder import RUNGS, Climb, Rung
 from syno.search.outcome import Scored
 from syno.testing.tabular.front import Front
 from syno.testing.tabular.table import Row
 
-NEEDED = tuple(f"{rung}_{what}" for rung in RUNGS for what in ("accuracy", "seconds"))
+SCORES: Mapping[Rung, tuple[str, Callable[[float], float]]] = {
+    "fit": ("sample_residual", lambda residual: max(1.0 - residual, 0.0)),
+    "short": ("short_accuracy", float),
+    "long": ("long_accuracy", float),
+}
+"""What each rung says of a row: the column, and what is made of it."""
+
+SECONDS: Mapping[Rung, tuple[str, ...]] = {
+    "fit": ("sample_seconds",),
+    "short": ("fit_seconds", "short_seconds"),
+    "long": ("long_seconds",),
+}
+"""What each rung costs; the seconds of a long training contain those of its fit."""
+
+NEEDED = (*(column for column, _ in SCORES.values()), *chain(*SECONDS.values()))
 """The columns that a climb reads, besides ratio, flops and parameters."""
 
 
@@ -44,22 +59,29 @@ def train_all(rows: Iterable[Row]) -> Trained:
 
 
 def climb(rows: Iterable[Row], ladder: Climb) -> Trained:
-    """Return what comes of a ladder on rows that come in this order, one at a time.
-
-    As in a search, every rung begins with a fit; the seconds of a long training contain it.
-    """
+    """Return what comes of a ladder on rows that come in this order, judged one at a time."""
     spent, found = 0.0, list[Event]()
-    for number, row in enumerate(rows):
+    fresh, known = enumerate(rows), dict[int, Row]()
+    more = True
+    while True:
+        ladder.give_up()
+        chosen = ladder.advance(more)
+        if chosen is None:
+            number, row = next(fresh, (-1, None))
+            if row is None:
+                if not more:
+                    return Trained(tuple(found), spent)
+                more = False
+                continue
+            known[number], chosen = row, (number, RUNGS[0])
+        number, rung = chosen
+        row = known[number]
+        spent += sum(row[column] for column in SECONDS[rung])
+        column, made = SCORES[rung]
         counts = int(row["flops"]), int(row["parameters"])
-        for rung in RUNGS:
-            spent += row[f"{rung}_seconds"] + (row["fit_seconds"] if rung == "short" else 0.0)
-            reached = Scored(row[f"{rung}_accuracy"], row["ratio"], *counts)
-            told = ladder.judge(number, rung, reached)
-            if isinstance(told, Scored):
-                found.append(Event(spent, row))
-            if told is not None:
-                break
-    return Trained(tuple(found), spent)
+        told = ladder.judge(number, rung, Scored(made(row[column]), row["ratio"], *counts))
+        if isinstance(told, Scored):
+            found.append(Event(spent, row))
 
 
 def seconds_to(events: Sequence[Event], front: Front, least: float) -> float | None:

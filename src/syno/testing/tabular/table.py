@@ -18,6 +18,8 @@ COLUMNS: Mapping[str, str] = {
     "flops": "multiply-adds of all sites, for one image",
     "parameters": "weights of all sites",
     "ratio": "latency of the original over that of the candidate",
+    "sample_residual": "layer fit of one site of each shape: relative residual, geometric mean",
+    "sample_seconds": "what that took",
     "fit_residual": "layer fit: relative residual of the sites, geometric mean",
     "fit_network_residual": "layer fit: relative residual of the scores of the network",
     "fit_accuracy": "accuracy with the fitted weights, not trained",
