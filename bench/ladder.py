@@ -9,10 +9,11 @@ candidates are trained for long, each to its own study:
     python bench/ladder.py --full full.db --ladder ladder.db --json
 
 Only candidates that were trained for long count for the hypervolume, in both; what the ladder
-spent on the others counts for its seconds (of the processor, one thread). The teacher's training is
-left out: it is kept for all searches. `times_less` compares the seconds until the share of what
-both found together; `to_what_full_found` those until the share of what the full search found by
-itself. Prints one JSON object as its last line.
+spent on the others counts for its seconds (of the processor, one thread). Two things are left out:
+the teacher's training, which is kept for all searches, and layer fits of candidates of which
+nothing had become when the search ended (32 at most, about a second each). `times_less` compares
+the seconds until the share of what both found together; `to_what_full_found` those until the share
+of what the full search found by itself. Prints one JSON object as its last line.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,23 +31,40 @@ from syno.search.outcome import Scored
 from syno.search.reward import Reward
 
 
-def spent(record: Record) -> float:
-    """Return the seconds of training of one candidate, on all of its rungs."""
-    extra = getattr(record.outcome, "extra", {})
-    rungs = extra.get("rungs")
-    if rungs:
-        return sum(float(each["seconds"] or 0.0) for each in rungs.values())
-    return float(extra.get("seconds") or 0.0)
+@dataclass(frozen=True)
+class Judged:
+    """One judgement of a candidate, when it was known; `reached` is where a long training led."""
+
+    finished: str
+    seconds: float
+    reached: Point | None
+
+
+def judgements(records: Sequence[Record]) -> list[Judged]:
+    """Return what was trained, on all rungs, in the order in which it was known.
+
+    A best candidate climbs when others have been judged after it: its number says nothing.
+    """
+    found: list[Judged] = []
+    for record in records:
+        outcome = record.outcome
+        extra = getattr(outcome, "extra", {})
+        rungs = list(extra.get("rungs", {"": extra}).values())
+        costs = [(each.get("finished") or "", float(each.get("seconds") or 0.0)) for each in rungs]
+        found += [Judged(*cost, None) for cost in costs[:-1]]
+        trained = isinstance(outcome, Scored)
+        reached = point(outcome.accuracy, outcome.ratio) if trained else None
+        found.append(Judged(*costs[-1], reached))
+    return sorted(found, key=lambda each: each.finished)
 
 
 def growth(records: Sequence[Record], reference: Point) -> list[tuple[float, float, int]]:
-    """Return (seconds so far, hypervolume so far, trained so far) after each candidate."""
+    """Return (seconds so far, hypervolume so far, trained so far) after each judgement."""
     points: list[Point] = []
     seconds, found = 0.0, []
-    for record in records:
-        seconds += spent(record)
-        if isinstance(record.outcome, Scored):
-            points.append(point(record.outcome.accuracy, record.outcome.ratio))
+    for each in judgements(records):
+        seconds += each.seconds
+        points += [] if each.reached is None else [each.reached]
         found.append((seconds, hypervolume(points, reference), len(points)))
     return found
 

@@ -30,6 +30,21 @@ def climbed(accuracy: float, *seconds: float) -> Scored:
     return Scored(accuracy, 2.0, 1, 1, {"seconds": seconds[-1], "rungs": rungs})
 
 
+def test_judgements_count_in_the_order_in_which_they_were_known(tmp_path: Path) -> None:
+    """The first candidate is fitted before the second, and trained after it."""
+
+    def rung(seconds: float, minute: int) -> dict[str, Any]:
+        return {"seconds": seconds, "finished": f"2026-01-01T10:{minute:02}:00+00:00"}
+
+    late = {"fit": rung(1.0, 0), "long": rung(100.0, 9)}
+    soon = {"fit": rung(2.0, 1), "long": rung(50.0, 5)}
+    outcomes = [Scored(0.7, 2.0, 1, 1, {"rungs": late}), Scored(0.79, 2.0, 1, 1, {"rungs": soon})]
+    write(tmp_path / "full.db", outcomes)
+    write(tmp_path / "ladder.db", outcomes)
+    found = compared(tmp_path)["ladder"]
+    assert found["seconds_to_share"] == 1.0 + 2.0 + 50.0 and found["seconds"] == 153.0
+
+
 def compared(folder: Path) -> dict[str, Any]:
     command = [sys.executable, "bench/ladder.py", "--full", str(folder / "full.db")]
     command += ["--ladder", str(folder / "ladder.db"), "--json"]

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +85,7 @@ def evaluate(task: Task) -> Outcome:
         return Failed("diverged", str(error))
     extra["training"] = training
     extra["seconds"] = time.process_time() - start
+    extra["finished"] = datetime.now(UTC).isoformat()
     return Scored(accuracy, ratio, flops, count_parameters(network), extra)
 
 

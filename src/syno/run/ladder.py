@@ -86,14 +86,15 @@ class Climb:
 
         The accuracy of a score is what the rung says of a candidate: the share of its layers that
         it explains at `fit`. Outcomes other than a score end the climb. `extra["rungs"]` of the
-        last one holds what each rung said.
+        last one holds what each rung said, what that cost and when it was known.
         """
         judged = self._judged.setdefault(number, {})
         if not isinstance(outcome, Scored):
             self._leave(number)
             return outcome
         outcome = self._timed(number, outcome)
-        judged[rung] = {"score": outcome.accuracy, "seconds": outcome.extra.get("seconds")}
+        cost = {name: outcome.extra.get(name) for name in ("seconds", "finished")}
+        judged[rung] = {"score": outcome.accuracy, **cost}
         if rung == RUNGS[-1]:
             self._learn(judged, outcome.ratio)
             self._leave(number)
