@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from math import log
 from pathlib import Path
 from random import Random
@@ -12,7 +13,7 @@ import pytest
 
 from syno.ir.errors import StudyError, SynoError
 from syno.run.ladder import RUNGS, Climb, Rung, after
-from syno.run.search import Search
+from syno.run.search import Event, Listener, Search
 from syno.run.settings import ProcessLimits, SearchSettings
 from syno.run.study import Record, read_study
 from syno.search.front import hypervolume
@@ -217,9 +218,9 @@ def settings(folder: Path, **changes: Any) -> SearchSettings:
     return SearchSettings(**{**given, **changes})
 
 
-def run(folder: Path, **changes: Any) -> dict[str, Any]:
+def run(folder: Path, listen: Listener = lambda _event: None, **changes: Any) -> dict[str, Any]:
     evaluators = misbehaving.by_rung, misbehaving.score
-    return Search(settings(folder, **changes), lambda _event: None, *evaluators).run()
+    return Search(settings(folder, **changes), listen, *evaluators).run()
 
 
 def records(folder: Path) -> list[Record]:
@@ -227,8 +228,11 @@ def records(folder: Path) -> list[Record]:
 
 
 def test_a_search_trains_those_that_climbed(tmp_path: Path) -> None:
-    result = run(tmp_path, trials=6)
+    events: list[Event] = []
+    result = run(tmp_path, events.append, trials=6)
     assert result["ended"] == "trials"
+    said = [event.text for event in events if event.phase == "ladder"]
+    assert said and all(re.match(r"#\d+ about [\d.]+ % by .+, [\d.]+x: it may", t) for t in said)
     found = [each.outcome for each in records(tmp_path)]
     trained = [each for each in found if isinstance(each, Scored)]
     given_up = [each for each in found if isinstance(each, Pruned) and "rungs" in each.extra]

@@ -119,6 +119,12 @@ class Climb:
         rung, _ = self.waiting.pop(number)
         return number, after(rung)
 
+    def said(self, number: int) -> str:
+        """Return in words what is thought of a candidate that waits."""
+        rung, outcome = self.waiting[number]
+        reached = 100 * self.estimate(rung, outcome.accuracy)
+        return f"about {reached:.1f} % by {TITLES[rung]}, {outcome.ratio:.2f}x: it may climb"
+
     def give_up(self) -> dict[int, Outcome]:
         """Return what became of those that wait no longer: others have made them superfluous."""
         lost = [

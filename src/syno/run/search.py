@@ -224,9 +224,11 @@ class Search:
                 return
             (number, operator, rung), outcome = found
             told = self.climb.judge(number, rung, outcome) if self.climb else outcome
-            if told is None:
+            if told is None and self.climb:
                 self.climbing[number] = operator
-            else:
+                text = f"#{number} {self.climb.said(number)}  {str(operator).splitlines()[-1]}"
+                self.listen(Event("ladder", text, self._share()))
+            elif told is not None:
                 self._tell(study, strategy, number, operator, told)
 
     def _fill(self, study: Study, pool: Executor, strategy: Strategy) -> None:
