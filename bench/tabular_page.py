@@ -140,8 +140,8 @@ def _ladder(found: Figures) -> Iterator[str]:
     yield (
         f"The {ladder['rows']} operators that are {ladder['least_ratio']} times as fast or more. "
         "Each is trained for long, in random order or as the default strategy asks, or they come "
-        "to the ladder of a search in random order, where the best of a batch climb for so large an "
-        "expected gain, or to successive halving. "
+        "to the ladder of a search in random order, where the best of a batch climb for so large "
+        "an expected gain, or to successive halving. "
         "Seconds of training until 95 % of the hypervolume of all of them: median (quartiles) over "
         "the seeds, never where a seed ends before."
     )

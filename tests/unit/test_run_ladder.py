@@ -73,14 +73,26 @@ def test_a_batch_is_looked_at_before_the_best_of_it_climbs() -> None:
         assert found.advance() is None
         assert found.judge(number, "fit", scored(score, ratio)) is None
     assert found.advance() == (1, "short")
-    assert found.advance() == (2, "short")  # while another process is at work on 1
     assert found.judge(1, "short", scored(0.65)) is None
     assert found.advance() == (1, "long")
     assert isinstance(found.judge(1, "long", scored(0.69)), Scored)
     lost = found.give_up()
-    assert list(lost) == [0] and isinstance(lost[0], Pruned)
+    assert list(lost) == [0, 2] and isinstance(lost[0], Pruned)
     assert list(lost[0].extra["rungs"]) == ["fit"] and lost[0].ratio == 1.5
     assert [found.advance() for _ in range(3)] == [None] * 3  # the next batch
+
+
+def test_of_what_climbs_it_is_believed_that_it_reaches_its_estimate() -> None:
+    found = Climb(REWARD, 0.01, batch=3)
+    for number, (score, ratio) in enumerate([(0.9, 2.0), (0.75, 1.4), (0.8, 4.0)]):
+        assert found.advance() is None
+        assert found.judge(number, "fit", scored(score, ratio)) is None
+    assert found.advance() == (2, "short")
+    assert found.advance() == (0, "short")
+    assert found.advance() is None and found.advance(more=False) is None  # 0 is better than 1
+    assert not found.give_up()
+    assert isinstance(found.judge(0, "short", Failed("not_a_number", "")), Failed)
+    assert found.advance() == (1, "short")
 
 
 def test_where_there_is_nothing_new_those_that_wait_climb() -> None:

@@ -64,7 +64,9 @@ class Climb:
     A candidate goes on as long as the expected gain is the share `least_gain` of the hypervolume or
     more. Where a candidate lies is told as in `reward`: accuracy, down to where it earns nothing,
     and the logarithm of the latency ratio. `judge` takes in what was measured, `advance` says whose
-    turn it is: the best of those that wait, once `batch` new ones have been looked at.
+    turn it is: the best of those that wait, once `batch` new ones have been looked at. Of what
+    climbs at the same time it is believed that it reaches its estimate (Ginsbourger, Le Riche,
+    Carraro 2010, "Kriging is well-suited to parallelize optimization").
 
     All that is known of the field are the candidates that came to the last rung, so that a
     continued search knows what an uninterrupted one would.
@@ -75,6 +77,7 @@ class Climb:
         self.least_gain = least_gain
         self.batch = batch
         self.waiting: dict[int, tuple[Rung, Scored]] = {}
+        self._climbing: dict[int, Point] = {}
         self._new = 0
         self._judged: dict[int, dict[str, Any]] = {}
         self._timings: dict[int, Scored] = {}
@@ -89,6 +92,7 @@ class Climb:
         last one holds what each rung said, what that cost and when it was known.
         """
         judged = self._judged.setdefault(number, {})
+        self._climbing.pop(number, None)
         if not isinstance(outcome, Scored):
             self._leave(number)
             return outcome
@@ -115,8 +119,13 @@ class Climb:
         if not self.waiting:
             self._new = 1
             return None
-        number = max(self.waiting, key=self._area)
-        rung, _ = self.waiting.pop(number)
+        believed = [*self._front, *self._climbing.values()]
+        gains = {number: self._gain(number, believed) for number in self.waiting}
+        number = max(gains, key=lambda each: gains[each].area)
+        if self._climbing and gains[number].share < self.least_gain:
+            return None  # until it is known what those that climb have reached
+        rung, outcome = self.waiting.pop(number)
+        self._climbing[number] = point(self.estimate(rung, outcome.accuracy), outcome.ratio)
         return number, after(rung)
 
     def said(self, number: int) -> str:
@@ -152,25 +161,27 @@ class Climb:
         """Tell whether a candidate goes on from a rung."""
         return self.gain(rung, outcome.accuracy, outcome.ratio).share >= self.least_gain
 
-    def gain(self, rung: Rung, score: float, ratio: float) -> Gain:
-        """Return what a candidate is expected to add to the front.
+    def gain(
+        self, rung: Rung, score: float, ratio: float, front: list[Point] | None = None
+    ) -> Gain:
+        """Return what a candidate is expected to add to a front, by default the one that is known.
 
         The mean over ten equally likely accuracies around the estimate.
         """
         slope, start, deviation = self._line(rung)
-        before = hypervolume(self._front, self.reward.reference)
+        known = self._front if front is None else front
+        before = hypervolume(known, self.reward.reference)
         reached = (start + slope * score + far * deviation for far in _QUANTILES)
-        after_it = [
-            hypervolume([*self._front, point(each, ratio)], self.reward.reference)
-            for each in reached
+        wholes = [
+            hypervolume([*known, point(each, ratio)], self.reward.reference) for each in reached
         ]
-        areas = [each - before for each in after_it]
-        shares = [a / all_ if a > 0 else 0.0 for a, all_ in zip(areas, after_it, strict=True)]
+        areas = [whole - before for whole in wholes]
+        shares = [a / whole if a > 0 else 0.0 for a, whole in zip(areas, wholes, strict=True)]
         return Gain(fmean(areas), fmean(shares))
 
-    def _area(self, number: int) -> float:
+    def _gain(self, number: int, front: list[Point]) -> Gain:
         rung, outcome = self.waiting[number]
-        return self.gain(rung, outcome.accuracy, outcome.ratio).area
+        return self.gain(rung, outcome.accuracy, outcome.ratio, front)
 
     def _given_up(self, number: int, rung: Rung, outcome: Scored) -> Pruned:
         extra = {**outcome.extra, "rungs": self._judged[number]}
