@@ -102,6 +102,10 @@ def test_where_there_is_nothing_new_those_that_wait_climb() -> None:
     assert found.advance() is None
     assert found.advance(more=False) == (0, "short")
     assert found.advance(more=False) is None
+    assert found.judge(1, "fit", scored(0.95)) is None
+    assert found.advance() is None  # the second of eight
+    assert found.advance(patient=False) == (1, "short")
+    assert found.advance(patient=False) is None
 
 
 def test_a_gain_is_the_mean_over_what_a_candidate_may_turn_out_to_reach() -> None:
@@ -252,6 +256,16 @@ def test_a_search_trains_those_that_climbed(tmp_path: Path) -> None:
     assert all(list(each.extra["rungs"]) == list(RUNGS) for each in trained)
     assert all(each.ratio == each.extra["latency"]["ratio"] > 1.05 for each in trained)
     assert all(each.accuracy is not None for each in given_up)
+
+
+def test_a_search_has_trained_something_when_its_time_is_up(tmp_path: Path) -> None:
+    """However slowly candidates are judged: a batch of them is not worth all of the time."""
+    evaluators = misbehaving.by_rung_slowly, misbehaving.score
+    given = settings(tmp_path, minutes=0.5, trials=1_000, workers=1)
+    result = Search(given, lambda _event: None, *evaluators).run()
+    assert result["ended"] == "time"
+    found = [each.outcome for each in records(tmp_path)]
+    assert any(isinstance(each, Scored) for each in found) and len(found) < 32
 
 
 def test_a_continued_search_remembers_the_field(tmp_path: Path) -> None:

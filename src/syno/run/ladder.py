@@ -108,12 +108,13 @@ class Climb:
             return None
         return self._given_up(number, rung, outcome)
 
-    def advance(self, more: bool = True) -> tuple[int, Rung] | None:
+    def advance(self, more: bool = True, *, patient: bool = True) -> tuple[int, Rung] | None:
         """Return who climbs now, and to which rung; None: it is the turn of a new candidate.
 
         `more` tells whether new ones are to be had; where not, and nobody waits, all is done.
+        Without patience those that wait climb before the batch is complete.
         """
-        if more and self._new < self.batch:
+        if more and patient and self._new < self.batch:
             self._new += 1
             return None
         if not self.waiting:

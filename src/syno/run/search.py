@@ -259,13 +259,15 @@ class Search:
     ) -> tuple[int, Operator, Rung] | None:
         """Return the candidate that climbs now, and its next rung; None where it is no one's turn.
 
-        Those that are no longer worth it are told.
+        Those that are no longer worth it are told. A quarter of the time is enough to wait for a
+        first batch, and in the last quarter nobody waits for one.
         """
         if self.climb is None:
             return None
         for number, outcome in self.climb.give_up().items():
             self._tell(study, strategy, number, self.climbing.pop(number), outcome)
-        chosen = self.climb.advance(more)
+        passed = (time.monotonic() - self.start) / (self.deadline - self.start)
+        chosen = self.climb.advance(more, patient=passed < (0.75 if self.trained else 0.25))
         return None if chosen is None else (chosen[0], self.climbing.pop(chosen[0]), chosen[1])
 
     def _submit(self, pool: Executor, number: int, operator: Operator, rung: Rung) -> None:
