@@ -9,11 +9,12 @@ candidates are trained for long, each to its own study:
     python bench/ladder.py --full full.db --ladder ladder.db --json
 
 Only candidates that were trained for long count for the hypervolume, in both; what the ladder
-spent on the others counts for its seconds (of the processor, one thread). Two things are left out:
-the teacher's training, which is kept for all searches, and layer fits of candidates of which
-nothing had become when the search ended (32 at most, about a second each). `times_less` compares
-the seconds until the share of what both found together; `to_what_full_found` those until the share
-of what the full search found by itself. Prints one JSON object as its last line.
+spent on the others counts for its seconds (of the processor, one thread). What it spent on those
+that failed or had not ended counts from the beginning. Two things are left out: the teacher's
+training, which is kept for all searches, and what was being judged when a search ended.
+`times_less` compares the seconds until the share of what both found together;
+`to_what_full_found` those until the share of what the full search found by itself. Prints one JSON
+object as its last line.
 """
 
 from __future__ import annotations
@@ -58,10 +59,15 @@ def judgements(records: Sequence[Record]) -> list[Judged]:
     return sorted(found, key=lambda each: each.finished)
 
 
-def growth(records: Sequence[Record], reference: Point) -> list[tuple[float, float, int]]:
-    """Return (seconds so far, hypervolume so far, trained so far) after each judgement."""
+def growth(
+    records: Sequence[Record], reference: Point, seconds: float = 0.0
+) -> list[tuple[float, float, int]]:
+    """Return (seconds so far, hypervolume so far, trained so far) after each judgement.
+
+    `seconds` are those spent before the first one.
+    """
     points: list[Point] = []
-    seconds, found = 0.0, []
+    found = []
     for each in judgements(records):
         seconds += each.seconds
         points += [] if each.reached is None else [each.reached]
@@ -79,7 +85,8 @@ def compare(full: Path, ladder: Path, share: float) -> dict[str, Any]:
     studies = {"full": read_study(full), "ladder": read_study(ladder)}
     reference = Reward(studies["full"].noted("baseline")["accuracy"]).reference
     records = {name: study.records() for name, study in studies.items()}
-    curves = {name: growth(part, reference) for name, part in records.items()}
+    before = {name: study.noted("unfinished") or 0.0 for name, study in studies.items()}
+    curves = {name: growth(part, reference, before[name]) for name, part in records.items()}
     outcomes = [each.outcome for part in records.values() for each in part]
     points = [point(o.accuracy, o.ratio) for o in outcomes if isinstance(o, Scored)]
     whole = hypervolume(points, reference)

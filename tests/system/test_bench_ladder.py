@@ -15,9 +15,10 @@ from syno.search.outcome import Outcome, Pruned, Scored
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def write(path: Path, outcomes: Iterable[Outcome]) -> None:
+def write(path: Path, outcomes: Iterable[Outcome], unfinished: float = 0.0) -> None:
     study = open_study(path, {"model": "m"})
     study.note("baseline", {"accuracy": 0.8})
+    study.note("unfinished", unfinished)
     for number, outcome in enumerate(outcomes):
         study.finish(study.begin(f"operator {number}"), outcome)
     study.close()
@@ -57,11 +58,11 @@ def test_seconds_count_on_every_rung_and_what_is_given_up_counts_too(tmp_path: P
     trained = [Scored(0.7 + 0.01 * step, 2.0, 1, 1, {"seconds": 100.0}) for step in range(10)]
     write(tmp_path / "full.db", trained)
     given_up = Pruned("others did better", {"rungs": {"fit": {"seconds": 5.0}}}, 0.6, 2.0)
-    write(tmp_path / "ladder.db", [given_up] * 5 + [climbed(0.79, 5.0, 10.0, 100.0)])
+    write(tmp_path / "ladder.db", [given_up] * 5 + [climbed(0.79, 5.0, 10.0, 100.0)], 7.0)
     found = compared(tmp_path)
     assert found["full"]["seconds_to_share"] == 1000.0
-    assert found["ladder"]["seconds_to_share"] == 5 * 5.0 + 115.0
-    assert found["times_less"] == round(1000 / 140, 2)
+    assert found["ladder"]["seconds_to_share"] == 7.0 + 5 * 5.0 + 115.0
+    assert found["times_less"] == round(1000 / 147, 2)
     assert found["to_what_full_found"]["times_less"] == found["times_less"]
     assert found["ladder"]["trained"] == 1 and found["ladder"]["candidates"] == 6
 

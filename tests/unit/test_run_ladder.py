@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from math import log
 from pathlib import Path
 from random import Random
@@ -95,6 +96,23 @@ def test_of_what_climbs_it_is_believed_that_it_reaches_its_estimate() -> None:
     assert found.advance() == (1, "short")
 
 
+def test_a_batch_is_over_when_nobody_climbs_any_more() -> None:
+    found = Climb(REWARD, 0.01, batch=2)
+    for number, (score, ratio) in enumerate([(0.9, 2.0), (0.1, 1.2)]):
+        assert found.advance() is None
+        found.judge(number, "fit", scored(score, ratio))
+    assert found.advance() == (0, "short")
+    assert found.advance() is None  # another process looks at a new one meanwhile
+    assert found.judge(0, "short", scored(0.65)) is None
+    assert found.advance() == (0, "long")
+
+
+def test_nothing_is_more_accurate_than_perfect() -> None:
+    found = Climb(Reward(0.98), 0.001)
+    climb(found, 0, 1.0, 1.0, 1.0, ratio=2.0)
+    assert found.gain("fit", 1.0, 2.0).area == 0.0
+
+
 def test_where_there_is_nothing_new_those_that_wait_climb() -> None:
     found = Climb(REWARD, 0.01, batch=8)
     assert found.advance() is None
@@ -113,10 +131,10 @@ def test_a_gain_is_the_mean_over_what_a_candidate_may_turn_out_to_reach() -> Non
     assert found.gain("fit", 1.0, ratio).share == 1.0  # nothing is known that is worth anything
     assert found.gain("fit", -1.0, ratio).area == 0.0
     # far above the reference, the mean over accuracies is that of the estimate
-    area = (0.7 - 0.3 * 0.1 - REFERENCE[0]) * log(ratio)
+    area = (0.7 - 0.25 * 0.1 - REFERENCE[0]) * log(ratio)
     assert found.gain("fit", 0.9, ratio).area == pytest.approx(area)
     climb(found, 0, 0.9, 0.65, 0.67, ratio=ratio)
-    below, above = (found.gain("short", score, ratio) for score in (0.64, 0.7))
+    below, above = (found.gain("short", score, ratio) for score in (0.62, 0.7))
     assert 0 < below.share < 0.03 < above.share < 0.5 and below.area < above.area
 
 
@@ -159,7 +177,7 @@ def test_what_goes_wrong_ends_the_climb() -> None:
 
 def test_those_given_up_count_as_what_they_would_reach() -> None:
     found = Climb(REWARD, 0.0)
-    assert found.estimate("fit", 0.8) == pytest.approx(0.7 - 0.3 * 0.2)  # what is thought of it
+    assert found.estimate("fit", 0.8) == pytest.approx(0.7 - 0.25 * 0.2)  # what is thought of it
     for number in range(40):
         value = 0.1 + 0.01 * number
         climb(found, number, value, value + 0.1, 0.45 + 0.5 * value, ratio=2.0)
@@ -258,23 +276,70 @@ def test_a_search_trains_those_that_climbed(tmp_path: Path) -> None:
     assert all(each.accuracy is not None for each in given_up)
 
 
-def test_a_search_has_trained_something_when_its_time_is_up(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("passed", "known", "trained", "patient"),
+    [
+        (0.2, 0, 0, True),
+        (0.3, 0, 0, False),
+        (0.3, 5, 5, False),
+        (0.3, 5, 6, True),
+        (0.7, 0, 1, True),
+        (0.8, 0, 9, False),
+    ],
+)
+def test_a_search_is_patient_for_a_part_of_its_time(
+    tmp_path: Path, passed: float, known: int, trained: int, patient: bool
+) -> None:
     """However slowly candidates are judged: a batch of them is not worth all of the time."""
-    evaluators = misbehaving.by_rung_slowly, misbehaving.score
-    given = settings(tmp_path, minutes=0.5, trials=1_000, workers=1)
-    result = Search(given, lambda _event: None, *evaluators).run()
-    assert result["ended"] == "time"
-    found = [each.outcome for each in records(tmp_path)]
-    assert any(isinstance(each, Scored) for each in found) and len(found) < 32
+    search = Search(settings(tmp_path, minutes=1_000.0))
+    now, whole = time.monotonic(), 1_000 * 60.0
+    search.start = now - 0.1 * whole - passed * (search.deadline - search.start)  # and a teacher
+    search.begun = now - passed / (1 - passed) * (search.deadline - now)
+    search.known, search.trained = known, trained
+    assert search._patient() is patient
+
+
+def test_a_search_waits_for_a_batch_as_long_as_it_is_patient(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for patient in (True, False):
+        monkeypatch.setattr(Search, "_patient", lambda _self, patient=patient: patient)
+        (tmp_path / str(patient)).mkdir()
+        run(tmp_path / str(patient), trials=1, workers=1)
+        begun = max(each.number for each in records(tmp_path / str(patient)))
+        assert (begun >= 16) is patient  # of a batch of 32, some have no outcome
+
+
+def test_what_fails_as_it_climbs_is_one_candidate_and_its_seconds_count(tmp_path: Path) -> None:
+    evaluators = misbehaving.by_rung_sometimes, misbehaving.score
+    Search(settings(tmp_path, trials=5), lambda _event: None, *evaluators).run()
+    failed = [each for each in records(tmp_path) if isinstance(each.outcome, Failed)]
+    assert failed and all("at short" in str(each.outcome) for each in failed)
+    assert read_study(tmp_path / "a.db").noted("unfinished") >= len(failed)  # a second of each fit
+
+
+def test_all_trials_done_is_the_end_also_after_the_deadline(tmp_path: Path) -> None:
+    run(tmp_path, trials=1)
+    again = Search(settings(tmp_path, trials=1), lambda _event: None)
+    again.evaluator, again.preparer = misbehaving.by_rung, misbehaving.score
+    again.start -= 0.8 * 2 * 60
+    assert again.run()["ended"] == "trials"
 
 
 def test_a_continued_search_remembers_the_field(tmp_path: Path) -> None:
     run(tmp_path, trials=2)
     before = len(records(tmp_path))
-    result = run(tmp_path, trials=4)
-    assert result["known"] == before
-    trained = [each for each in records(tmp_path) if isinstance(each.outcome, Scored)]
-    assert len(trained) >= 4
+    assert Search(settings(tmp_path)).climb is None
+    evaluators = misbehaving.by_rung, misbehaving.score
+    search = Search(settings(tmp_path, trials=2), lambda _event: None, *evaluators)
+    assert search.run()["known"] == before == len(records(tmp_path))  # nothing was left to do
+    trained = [each.outcome for each in records(tmp_path) if isinstance(each.outcome, Scored)]
+    assert search.climb is not None
+    for outcome in trained:  # adds nothing: it is known
+        last = outcome.extra["rungs"]["long"]["score"]
+        assert search.climb.gain("short", last - 0.3, outcome.ratio).area == 0.0
+    assert run(tmp_path, trials=4)["known"] == before
+    assert sum(isinstance(each.outcome, Scored) for each in records(tmp_path)) >= 4
 
 
 def test_a_ladder_is_another_study(tmp_path: Path) -> None:

@@ -76,11 +76,10 @@ LADDERS: Mapping[str, LadderSettings] = {
 
 @dataclass(frozen=True)
 class Fitted:
-    """A network with fitted operators: what they imitate, and its accuracy without any training."""
+    """A network with fitted operators, and what they imitate."""
 
     network: nn.Module
     fit: NetworkFit
-    validation_accuracy: float
     seconds: float
 
 
@@ -166,8 +165,7 @@ class Ladder:
         """Return the trained original with fitted operators: where training starts.
 
         The seed draws the weights from which the fit starts. No operator: the original itself.
-        The operators get the programs that are fastest in short training, in whose precision the
-        network is judged as well.
+        The operators get the programs that are fastest in short training.
         """
         start = time.monotonic()
         network = self.substituted(self.teacher, assignment, seed)
@@ -175,10 +173,13 @@ class Ladder:
         layers = {name: self.captured.layers[name] for name in assignment}
         wanted = Captured(self.captured.images, self.captured.scores, layers)
         found = fit(network, wanted, self.settings.fit)
+        return Fitted(network, found, time.monotonic() - start)
+
+    def accuracy(self, network: nn.Module) -> float:
+        """Return the accuracy of a fitted network without any training, on some of the images."""
         some = self.data.validation.part(self.settings.fit_images)
         with autocast(self.settings.short.precision):
-            accuracy = accuracy_on(network, some, self.data)
-        return Fitted(network, found, accuracy, time.monotonic() - start)
+            return accuracy_on(network, some, self.data)
 
     def short(
         self, network: nn.Module, *, seed: int = 0, on_progress: Progress = _unseen

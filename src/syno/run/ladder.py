@@ -44,8 +44,8 @@ class Prior:
     deviation: float
 
 
-# Read off docs/results/tabular; worth two candidates each.
-PRIORS: Mapping[str, Prior] = {"fit": Prior(1.0, 0.3, 0.03), "short": Prior(None, 0.5, 0.015)}
+# Read off docs/results/tabular, where accuracy is worth something; worth two candidates each.
+PRIORS: Mapping[str, Prior] = {"fit": Prior(1.0, 0.25, 0.025), "short": Prior(None, 0.4, 0.015)}
 _WORTH = 2
 _QUANTILES = [NormalDist().inv_cdf((place + 0.5) / 10) for place in range(10)]
 
@@ -69,7 +69,7 @@ class Climb:
     Carraro 2010, "Kriging is well-suited to parallelize optimization").
 
     All that is known of the field are the candidates that came to the last rung, so that a
-    continued search knows what an uninterrupted one would.
+    continued search knows what an uninterrupted one would. What waits is lost with the process.
     """
 
     def __init__(self, reward: Reward, least_gain: float, batch: int = 32) -> None:
@@ -79,6 +79,7 @@ class Climb:
         self.waiting: dict[int, tuple[Rung, Scored]] = {}
         self._climbing: dict[int, Point] = {}
         self._new = 0
+        self._failed = 0.0
         self._judged: dict[int, dict[str, Any]] = {}
         self._timings: dict[int, Scored] = {}
         self._pairs: dict[str, list[tuple[float, float]]] = {name: [] for name in PRIORS}
@@ -94,6 +95,7 @@ class Climb:
         judged = self._judged.setdefault(number, {})
         self._climbing.pop(number, None)
         if not isinstance(outcome, Scored):
+            self._failed += _seconds(judged)
             self._leave(number)
             return outcome
         outcome = self._timed(number, outcome)
@@ -118,7 +120,7 @@ class Climb:
             self._new += 1
             return None
         if not self.waiting:
-            self._new = 1
+            self._new = self._new if self._climbing else 1  # who climbs may wait again
             return None
         believed = [*self._front, *self._climbing.values()]
         gains = {number: self._gain(number, believed) for number in self.waiting}
@@ -143,6 +145,11 @@ class Climb:
             if not self.climbs(number, rung, outcome)
         ]
         return {number: self._given_up(number, rung, outcome) for number, rung, outcome in lost}
+
+    @property
+    def unfinished(self) -> float:
+        """The seconds spent on candidates that failed as they climbed, and on those that wait."""
+        return self._failed + sum(map(_seconds, self._judged.values()))
 
     def remember(self, outcome: Outcome) -> None:
         """Learn from a candidate of an earlier run."""
@@ -172,7 +179,7 @@ class Climb:
         slope, start, deviation = self._line(rung)
         known = self._front if front is None else front
         before = hypervolume(known, self.reward.reference)
-        reached = (start + slope * score + far * deviation for far in _QUANTILES)
+        reached = (min(start + slope * score + far * deviation, 1.0) for far in _QUANTILES)
         wholes = [
             hypervolume([*known, point(each, ratio)], self.reward.reference) for each in reached
         ]
@@ -220,6 +227,10 @@ class Climb:
     def _leave(self, number: int) -> None:
         for kept in (self._judged, self._timings, self.waiting):
             kept.pop(number, None)
+
+
+def _seconds(judged: Mapping[str, Any]) -> float:
+    return sum(each["seconds"] or 0.0 for each in judged.values())
 
 
 TITLES: Mapping[str, str] = {

@@ -72,7 +72,7 @@ class Search:
         self.preparer = preparer
         self.climb: Climb | None = None
         self.climbing: dict[int, Operator] = {}
-        self.start = time.monotonic()
+        self.start = self.begun = time.monotonic()
         recipe = long_recipe(settings.data) if settings.ladder else recipe_for(settings.data)
         if settings.epochs is not None:
             recipe = replace(recipe, epochs=settings.epochs)
@@ -81,7 +81,7 @@ class Search:
         self.coefficients = {name: self.spec.bindings[0][name] for name in self.spec.coefficients}
         self.mode = settings.mode or info(settings.model).mode
         self.baseline: Scored | None = None
-        self.trained = 0
+        self.trained = self.known = 0
         self.ended = "time"
 
     @property
@@ -133,8 +133,12 @@ class Search:
             "recipe": self.recipe,
             "batch": self.settings.batch,
             "mode": self.mode,
-            **({"ladder": self.settings.least_gain} if self.settings.ladder else {}),
+            **({"ladder": self._ladder()} if self.settings.ladder else {}),
         }
+
+    def _ladder(self) -> dict[str, Any]:
+        """Return what a ladder is known by; another kind of rung makes another study."""
+        return {"least_gain": self.settings.least_gain, "fit": "one site of each shape"}
 
     def _question(self) -> dict[str, Any]:
         from syno.evaluate.latency import machine
@@ -213,6 +217,7 @@ class Search:
         """Ask, evaluate and tell until time or trials are spent."""
         strategy = self._strategy(study)
         self.climbing.clear()
+        self.begun, self.known = time.monotonic(), self.trained
         while True:
             self._fill(study, pool, strategy)
             found = self._next(pool, self.end) if pool.flying else None
@@ -221,6 +226,9 @@ class Search:
                     self.ended = "time"
                 for number in [*(key[0] for key in pool.abandon()), *self.climbing]:
                     study.abandon(number)
+                if self.climb:
+                    spent = self.climb.unfinished + (study.noted("unfinished") or 0.0)
+                    study.note("unfinished", spent)
                 return
             (number, operator, rung), outcome = found
             told = self.climb.judge(number, rung, outcome) if self.climb else outcome
@@ -234,9 +242,11 @@ class Search:
     def _fill(self, study: Study, pool: Executor, strategy: Strategy) -> None:
         """Give every free worker a candidate, as long as there are any to be had."""
         self.ended, more = "time", True
-        while pool.has_room and time.monotonic() < self.deadline:
+        while pool.has_room:
             if self.trained + self._in_training(pool) >= self.settings.trials:
                 self.ended = "trials"
+                return
+            if time.monotonic() >= self.deadline:
                 return
             chosen = self._climber(study, strategy, more)
             if chosen is None and not more:
@@ -259,16 +269,22 @@ class Search:
     ) -> tuple[int, Operator, Rung] | None:
         """Return the candidate that climbs now, and its next rung; None where it is no one's turn.
 
-        Those that are no longer worth it are told. A quarter of the time is enough to wait for a
-        first batch, and in the last quarter nobody waits for one.
+        Those that are no longer worth it are told.
         """
         if self.climb is None:
             return None
         for number, outcome in self.climb.give_up().items():
             self._tell(study, strategy, number, self.climbing.pop(number), outcome)
-        passed = (time.monotonic() - self.start) / (self.deadline - self.start)
-        chosen = self.climb.advance(more, patient=passed < (0.75 if self.trained else 0.25))
+        chosen = self.climb.advance(more, patient=self._patient())
         return None if chosen is None else (chosen[0], self.climbing.pop(chosen[0]), chosen[1])
+
+    def _patient(self) -> bool:
+        """Tell whether there is time to look at a whole batch before any of it climbs.
+
+        A quarter of the time is enough for the first one, and the last quarter is for climbing.
+        """
+        passed = (time.monotonic() - self.begun) / max(self.deadline - self.begun, 1e-9)
+        return passed < (0.75 if self.trained > self.known else 0.25)
 
     def _submit(self, pool: Executor, number: int, operator: Operator, rung: Rung) -> None:
         """Let a worker judge a candidate; it is timed at the first of its rungs."""
