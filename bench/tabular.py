@@ -19,6 +19,9 @@ figures.json, with the page and its plots:
   candidate climbs for so large a gain (`--gains`), or with successive halving, in random order.
   `times_less` is how many times less it needs for 95 %, median over median. What is not
   `--least-ratio` times as fast is not trained anywhere, as in a search.
+- `resampled`: the same for so many operators (`--resampled`) as a simulation has it, in which
+  every seed draws them anew from the measured ones, each a little different: what the ladder might
+  save where there are more, and what its settings save where they were not chosen.
 
 A quartile is null where that many seeds never come so far.
 """
@@ -28,7 +31,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from math import log2
 from pathlib import Path
@@ -212,6 +215,44 @@ def ladder(
     return found
 
 
+def resampled(posed: Question, count: int, seeds: int, least: float) -> Figures:
+    """Return what the long training of `count` operators drawn anew costs, and the ladder."""
+    rows = [row for row in posed.rows.values() if row.has(*NEEDED) and row["ratio"] >= least]
+    if not rows:
+        return {"rows": 0}
+    reward, front = Reward(posed.front.baseline), posed.front
+    spent: dict[str, list[float | None]] = {"all_random": [], "ladder": []}
+    for seed in range(seeds):
+        drawn = _drawn_anew(rows, count, Random(seed))
+        least_covered = LEVELS[-1] * front.covered(drawn)
+        found = {
+            "all_random": train_all(drawn),
+            "ladder": climb(drawn, Climb(reward, SearchSettings.least_gain)),
+        }
+        for name, trained in found.items():
+            spent[name].append(seconds_to(trained.events, front, least_covered))
+    middles = {name: quartiles(each) for name, each in spent.items()}
+    slow, fast = middles["all_random"][1], middles["ladder"][1]
+    came = sum(each is not None for each in spent["ladder"])
+    less = round(slow / fast, 2) if slow and fast else None
+    return {"rows": count, "seconds_to_95": middles, "came_to_95": came, "times_less": less}
+
+
+def _drawn_anew(rows: Sequence[Row], count: int, rng: Random) -> list[Row]:
+    """Return rows drawn with replacement, each with noise that all of its judgements share."""
+    found = []
+    for row in rng.choices(rows, k=count):
+        better = rng.gauss(0, 0.01)
+        changed = {
+            "sample_residual": max(row["sample_residual"] - 2 * better + rng.gauss(0, 0.02), 0.0),
+            "short_accuracy": row["short_accuracy"] + better + rng.gauss(0, 0.002),
+            "long_accuracy": row["long_accuracy"] + better,
+            "ratio": row["ratio"] * 2 ** rng.gauss(0, 0.05),
+        }
+        found.append(replace(row, values={**row.values, **changed}))
+    return found
+
+
 class Halving(Climb):
     """Successive halving by Optuna's pruner, what the ladder of a search is compared with.
 
@@ -286,6 +327,7 @@ def lines(found: Figures) -> list[str]:
     text += [f"top: {name}: {each}" for name, each in found["top"].items()]
     for part in ("strategies", "ladder"):
         text += [f"{part}: {name}: {each}" for name, each in found.get(part, {}).items()]
+    text += [f"resampled: {each}" for each in found.get("resampled", [])]
     return text
 
 
@@ -314,6 +356,10 @@ def figures(table: Table, posed: Question | None, chosen: argparse.Namespace) ->
     if trained is not None:
         orders_long = asked(trained, SearchSettings.strategy, chosen.seeds)
         found["ladder"] = ladder(trained, orders_long, chosen.least_ratio, chosen.gains)
+        found["resampled"] = [
+            resampled(trained, count, chosen.seeds, chosen.least_ratio)
+            for count in chosen.resampled
+        ]
     if chosen.out is not None:
         write(chosen.out, table, found, grown)
     return found
@@ -342,6 +388,9 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--least-ratio", type=float, default=SearchSettings.least_ratio)
     parser.add_argument(
         "--gains", nargs="+", type=float, default=GAINS, help="for which one climbs"
+    )
+    parser.add_argument(
+        "--resampled", nargs="*", type=int, default=[130, 300], help="operators of a simulation"
     )
     return parser.parse_args()
 

@@ -307,7 +307,7 @@ def test_a_search_waits_for_a_batch_as_long_as_it_is_patient(
         (tmp_path / str(patient)).mkdir()
         run(tmp_path / str(patient), trials=1, workers=1)
         begun = max(each.number for each in records(tmp_path / str(patient)))
-        assert (begun >= 16) is patient  # of a batch of 32, some have no outcome
+        assert (begun >= 16) is patient  # of a batch of 64, some have no outcome
 
 
 def test_what_fails_as_it_climbs_is_one_candidate_and_its_seconds_count(tmp_path: Path) -> None:
