@@ -277,25 +277,18 @@ def test_a_search_trains_those_that_climbed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("passed", "known", "trained", "patient"),
-    [
-        (0.2, 0, 0, True),
-        (0.3, 0, 0, False),
-        (0.3, 5, 5, False),
-        (0.3, 5, 6, True),
-        (0.7, 0, 1, True),
-        (0.8, 0, 9, False),
-    ],
+    ("passed", "batch", "patient"),
+    [(0.2, 0.2, True), (0.3, 0.3, False), (0.6, 0.2, True), (0.6, 0.3, False), (0.8, 0.1, False)],
 )
 def test_a_search_is_patient_for_a_part_of_its_time(
-    tmp_path: Path, passed: float, known: int, trained: int, patient: bool
+    tmp_path: Path, passed: float, batch: float, patient: bool
 ) -> None:
     """However slowly candidates are judged: a batch of them is not worth all of the time."""
     search = Search(settings(tmp_path, minutes=1_000.0))
-    now, whole = time.monotonic(), 1_000 * 60.0
-    search.start = now - 0.1 * whole - passed * (search.deadline - search.start)  # and a teacher
-    search.begun = now - passed / (1 - passed) * (search.deadline - now)
-    search.known, search.trained = known, trained
+    now = time.monotonic()
+    search.start = now - 30_000  # the teacher took a part of it
+    whole = (search.deadline - now) / (1 - passed)
+    search.begun, search.batch_begun = now - passed * whole, now - batch * whole
     assert search._patient() is patient
 
 

@@ -64,7 +64,7 @@ class Climb:
     A candidate goes on as long as the expected gain is the share `least_gain` of the hypervolume or
     more. Where a candidate lies is told as in `reward`: accuracy, down to where it earns nothing,
     and the logarithm of the latency ratio. `judge` takes in what was measured, `advance` says whose
-    turn it is: the best of those that wait, once `batch` new ones have been fitted. Of what
+    turn it is: the best of those that wait, once `batch` new ones are `fitted`. Of what
     climbs at the same time it is believed that it reaches its estimate (Ginsbourger, Le Riche,
     Carraro 2010, "Kriging is well-suited to parallelize optimization").
 
@@ -78,7 +78,7 @@ class Climb:
         self.batch = batch
         self.waiting: dict[int, tuple[Rung, Scored]] = {}
         self._climbing: dict[int, Point] = {}
-        self._fitted = 0
+        self.fitted = 0
         self._failed = 0.0
         self._judged: dict[int, dict[str, Any]] = {}
         self._timings: dict[int, Scored] = {}
@@ -101,7 +101,7 @@ class Climb:
         outcome = self._timed(number, outcome)
         cost = {name: outcome.extra.get(name) for name in ("seconds", "finished")}
         judged[rung] = {"score": outcome.accuracy, **cost}
-        self._fitted += rung == RUNGS[0]
+        self.fitted += rung == RUNGS[0]
         if rung == RUNGS[-1]:
             self._learn(judged, outcome.ratio)
             self._leave(number)
@@ -117,10 +117,10 @@ class Climb:
         `more` tells whether new ones are to be had; where not, and nobody waits, all is done.
         Without patience those that wait climb before the batch is complete.
         """
-        if more and patient and self._fitted < self.batch:
+        if more and patient and self.fitted < self.batch:
             return None
         if not self.waiting:
-            self._fitted = self._fitted if self._climbing else 0  # who climbs may wait again
+            self.fitted = self.fitted if self._climbing else 0  # who climbs may wait again
             return None
         believed = [*self._front, *self._climbing.values()]
         gains = {number: self._gain(number, believed) for number in self.waiting}

@@ -72,7 +72,7 @@ class Search:
         self.preparer = preparer
         self.climb: Climb | None = None
         self.climbing: dict[int, Operator] = {}
-        self.start = self.begun = time.monotonic()
+        self.start = self.begun = self.batch_begun = time.monotonic()
         recipe = long_recipe(settings.data) if settings.ladder else recipe_for(settings.data)
         if settings.epochs is not None:
             recipe = replace(recipe, epochs=settings.epochs)
@@ -81,7 +81,7 @@ class Search:
         self.coefficients = {name: self.spec.bindings[0][name] for name in self.spec.coefficients}
         self.mode = settings.mode or info(settings.model).mode
         self.baseline: Scored | None = None
-        self.trained = self.known = 0
+        self.trained = 0
         self.ended = "time"
 
     @property
@@ -217,7 +217,7 @@ class Search:
         """Ask, evaluate and tell until time or trials are spent."""
         strategy = self._strategy(study)
         self.climbing.clear()
-        self.begun, self.known = time.monotonic(), self.trained
+        self.begun = self.batch_begun = time.monotonic()
         while True:
             self._fill(study, pool, strategy)
             found = self._next(pool, self.end) if pool.flying else None
@@ -276,15 +276,19 @@ class Search:
         for number, outcome in self.climb.give_up().items():
             self._tell(study, strategy, number, self.climbing.pop(number), outcome)
         chosen = self.climb.advance(more, patient=self._patient())
-        return None if chosen is None else (chosen[0], self.climbing.pop(chosen[0]), chosen[1])
+        if chosen is None:
+            if not self.climb.fitted:
+                self.batch_begun = time.monotonic()
+            return None
+        return chosen[0], self.climbing.pop(chosen[0]), chosen[1]
 
     def _patient(self) -> bool:
         """Tell whether there is time to look at a whole batch before any of it climbs.
 
-        A quarter of the time is enough for the first one, and the last quarter is for climbing.
+        A quarter of the time is enough for one, and the last quarter is for climbing.
         """
-        passed = (time.monotonic() - self.begun) / max(self.deadline - self.begun, 1e-9)
-        return passed < (0.75 if self.trained > self.known else 0.25)
+        now, quarter = time.monotonic(), (self.deadline - self.begun) / 4
+        return now < self.deadline - quarter and now - self.batch_begun < quarter
 
     def _submit(self, pool: Executor, number: int, operator: Operator, rung: Rung) -> None:
         """Let a worker judge a candidate; it is timed at the first of its rungs."""
