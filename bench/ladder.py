@@ -13,19 +13,21 @@ spent on the others counts for its seconds (of the processor, one thread). What 
 that failed or had not ended counts from the beginning. Two things are left out: the teacher's
 training, which is kept for all searches, and what was being judged when a search ended.
 `times_less` compares the seconds until the share of what both found together;
-`to_what_full_found` those until the share of what the full search found by itself. Prints one JSON
-object as its last line.
+`to_what_full_found` those until the share of what the full search found by itself. `--out FILE`
+keeps both searches: each judgement in its order, (seconds, hypervolume, trained) so far. Prints one
+JSON object as its last line.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from syno.ir.files import write_atomically
 from syno.run.study import Record, read_study
 from syno.search.front import Point, hypervolume, point
 from syno.search.outcome import Scored
@@ -109,6 +111,24 @@ def compare(full: Path, ladder: Path, share: float) -> dict[str, Any]:
     return found
 
 
+def keep(file: Path, found: Mapping[str, Any], paths: Mapping[str, Path]) -> None:
+    """Write the figures, what was asked, and the curves of both searches."""
+    studies = {name: read_study(path) for name, path in paths.items()}
+    baseline = studies["full"].noted("baseline") or {}
+    reference = Reward(baseline["accuracy"]).reference
+    asked = studies["full"].noted("question") or {}
+    curves = {
+        name: [
+            (round(seconds, 1), round(reached, 5), trained)
+            for seconds, reached, trained in growth(study.records(), reference)
+        ]
+        for name, study in studies.items()
+    }
+    about = {name: asked.get(name) for name in ("model", "data", "recipe", "mode", "machine")}
+    kept = {**about, "baseline": baseline["accuracy"], "figures": found, "curves": curves}
+    write_atomically(file, json.dumps(kept) + "\n")
+
+
 def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 1)
 
@@ -123,9 +143,12 @@ def main() -> None:
     parser.add_argument("--full", type=Path, required=True, help="study of a search without ladder")
     parser.add_argument("--ladder", type=Path, required=True, help="study of a search with one")
     parser.add_argument("--share", type=float, default=0.95)
+    parser.add_argument("--out", type=Path, help="file to keep the figures and curves in")
     parser.add_argument("--json", action="store_true", help="print nothing but JSON")
     chosen = parser.parse_args()
     found = compare(chosen.full, chosen.ladder, chosen.share)
+    if chosen.out is not None:
+        keep(chosen.out, found, {"full": chosen.full, "ladder": chosen.ladder})
     if not chosen.json:
         for name in ("full", "ladder"):
             print(f"{name}: {found[name]}")

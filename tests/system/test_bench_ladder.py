@@ -44,11 +44,15 @@ def test_judgements_count_in_the_order_in_which_they_were_known(tmp_path: Path) 
     write(tmp_path / "ladder.db", outcomes)
     found = compared(tmp_path)["ladder"]
     assert found["seconds_to_share"] == 1.0 + 2.0 + 50.0 and found["seconds"] == 153.0
+    curve = json.loads((tmp_path / "kept.json").read_text())["curves"]["ladder"]
+    assert [(seconds, trained) for seconds, _, trained in curve] == [
+        (1.0, 0), (3.0, 0), (53.0, 1), (153.0, 2)
+    ]  # fmt: skip
 
 
 def compared(folder: Path) -> dict[str, Any]:
     command = [sys.executable, "bench/ladder.py", "--full", str(folder / "full.db")]
-    command += ["--ladder", str(folder / "ladder.db"), "--json"]
+    command += ["--ladder", str(folder / "ladder.db"), "--json", "--out", str(folder / "kept.json")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found

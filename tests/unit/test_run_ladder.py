@@ -311,6 +311,16 @@ def test_what_fails_as_it_climbs_is_one_candidate_and_its_seconds_count(tmp_path
     assert read_study(tmp_path / "a.db").noted("unfinished") >= len(failed)  # a second of each fit
 
 
+def test_an_interrupted_ladder_notes_what_it_spent(tmp_path: Path) -> None:
+    def interrupt(event: Event) -> None:
+        if event.phase == "ladder":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, interrupt, workers=1)
+    assert read_study(tmp_path / "a.db").noted("unfinished") == 1.0
+
+
 def test_all_trials_done_is_the_end_also_after_the_deadline(tmp_path: Path) -> None:
     run(tmp_path, trials=1)
     again = Search(settings(tmp_path, trials=1), lambda _event: None)

@@ -214,7 +214,18 @@ class Search:
             )
 
     def _candidates(self, study: Study, pool: Executor) -> None:
-        """Ask, evaluate and tell until time or trials are spent."""
+        """Ask, evaluate and tell until time or trials are spent.
+
+        What a ladder spent on candidates without an outcome is noted, also at an interruption.
+        """
+        try:
+            self._ask_and_tell(study, pool)
+        finally:
+            if self.climb:
+                spent = self.climb.unfinished + (study.noted("unfinished") or 0.0)
+                study.note("unfinished", spent)
+
+    def _ask_and_tell(self, study: Study, pool: Executor) -> None:
         strategy = self._strategy(study)
         self.climbing.clear()
         self.begun = self.batch_begun = time.monotonic()
@@ -226,9 +237,6 @@ class Search:
                     self.ended = "time"
                 for number in [*(key[0] for key in pool.abandon()), *self.climbing]:
                     study.abandon(number)
-                if self.climb:
-                    spent = self.climb.unfinished + (study.noted("unfinished") or 0.0)
-                    study.note("unfinished", spent)
                 return
             (number, operator, rung), outcome = found
             told = self.climb.judge(number, rung, outcome) if self.climb else outcome
