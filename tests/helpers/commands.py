@@ -45,15 +45,23 @@ def syno(*arguments: str | Path, timeout: float = 170, **options: Any) -> Done:
     return Done(done.returncode, done.stdout, done.stderr)
 
 
+def _hear_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextlib.contextmanager
 def started(*arguments: str | Path, **options: Any) -> Any:
-    """Start a command in a process group of its own; nothing of it is left at the end."""
+    """Start a command in a process group of its own; nothing of it is left at the end.
+
+    It hears Ctrl-C even where the tests run in the background of a shell, which ignores it there.
+    """
     process = subprocess.Popen(
         [*SYNO, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=_hear_interrupts,  # noqa: PLW1509 -- it sets a signal and takes no lock
         **options,
     )
     try:
