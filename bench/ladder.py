@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from syno.ir.files import write_atomically
-from syno.run.study import Record, read_study
+from syno.run.study import Record, Study, read_study
 from syno.search.front import Point, hypervolume, point
 from syno.search.outcome import Scored
 from syno.search.reward import Reward
@@ -82,9 +82,8 @@ def until(curve: Sequence[tuple[float, float, int]], least: float) -> float | No
     return next((seconds for seconds, reached, _ in curve if reached >= least), None)
 
 
-def compare(full: Path, ladder: Path, share: float) -> dict[str, Any]:
-    """Return the figures of both searches."""
-    studies = {"full": read_study(full), "ladder": read_study(ladder)}
+def compare(studies: Mapping[str, Study], share: float) -> dict[str, Any]:
+    """Return the figures of both searches and their curves, of the studies `full` and `ladder`."""
     reference = Reward(studies["full"].noted("baseline")["accuracy"]).reference
     records = {name: study.records() for name, study in studies.items()}
     before = {name: study.noted("unfinished") or 0.0 for name, study in studies.items()}
@@ -108,24 +107,21 @@ def compare(full: Path, ladder: Path, share: float) -> dict[str, Any]:
         "seconds": {name: _rounded(each) for name, each in to_full.items()},
         "times_less": _times(*to_full.values()),
     }
-    return found
+    return {"figures": found, "curves": curves}
 
 
-def keep(file: Path, found: Mapping[str, Any], paths: Mapping[str, Path]) -> None:
-    """Write the figures, what was asked, and the curves of both searches."""
-    studies = {name: read_study(path) for name, path in paths.items()}
-    baseline = studies["full"].noted("baseline") or {}
-    reference = Reward(baseline["accuracy"]).reference
-    asked = studies["full"].noted("question") or {}
+def keep(file: Path, study: Study, found: Mapping[str, Any]) -> None:
+    """Write what was asked in `study`, the figures, and the curves of both searches."""
+    asked = study.noted("question") or {}
+    about = {name: asked.get(name) for name in ("model", "data", "recipe", "mode", "machine")}
     curves = {
         name: [
-            (round(seconds, 1), round(reached, 5), trained)
-            for seconds, reached, trained in growth(study.records(), reference)
+            (round(seconds, 1), round(reached, 5), trained) for seconds, reached, trained in curve
         ]
-        for name, study in studies.items()
+        for name, curve in found["curves"].items()
     }
-    about = {name: asked.get(name) for name in ("model", "data", "recipe", "mode", "machine")}
-    kept = {**about, "baseline": baseline["accuracy"], "figures": found, "curves": curves}
+    baseline = study.noted("baseline")["accuracy"]
+    kept = {**about, "baseline": baseline, "figures": found["figures"], "curves": curves}
     write_atomically(file, json.dumps(kept) + "\n")
 
 
@@ -146,9 +142,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="file to keep the figures and curves in")
     parser.add_argument("--json", action="store_true", help="print nothing but JSON")
     chosen = parser.parse_args()
-    found = compare(chosen.full, chosen.ladder, chosen.share)
+    studies = {"full": read_study(chosen.full), "ladder": read_study(chosen.ladder)}
+    both = compare(studies, chosen.share)
     if chosen.out is not None:
-        keep(chosen.out, found, {"full": chosen.full, "ladder": chosen.ladder})
+        keep(chosen.out, studies["full"], both)
+    found = both["figures"]
     if not chosen.json:
         for name in ("full", "ladder"):
             print(f"{name}: {found[name]}")

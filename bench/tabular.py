@@ -211,7 +211,8 @@ def ladder(
     }
     for name, rival in rivals.items():
         found[name] = _spent(posed.front, whole, (climb(each, rival()) for each in shuffled))
-        found[name]["times_less"] = _times_less(found["all_random"], found[name])
+        to_95 = (found[each]["seconds_to"][str(LEVELS[-1])] for each in ("all_random", name))
+        found[name]["times_less"] = _times_less(*to_95)
     return found
 
 
@@ -232,9 +233,8 @@ def resampled(posed: Question, count: int, seeds: int, least: float) -> Figures:
         for name, trained in found.items():
             spent[name].append(seconds_to(trained.events, front, least_covered))
     middles = {name: quartiles(each) for name, each in spent.items()}
-    slow, fast = middles["all_random"][1], middles["ladder"][1]
     came = sum(each is not None for each in spent["ladder"])
-    less = round(slow / fast, 2) if slow and fast else None
+    less = _times_less(*middles.values())
     return {"rows": count, "seconds_to_95": middles, "came_to_95": came, "times_less": less}
 
 
@@ -285,10 +285,9 @@ class Halving(Climb):
         return False
 
 
-def _times_less(one: Figures, two: Figures) -> float | None:
-    """Return how many times less `two` needs than `one`, by the medians."""
-    level = str(LEVELS[-1])
-    slow, fast = (each["seconds_to"][level][1] for each in (one, two))
+def _times_less(one: Sequence[float | None], two: Sequence[float | None]) -> float | None:
+    """Return how many times less `two` is than `one`, by the medians of these quartiles."""
+    slow, fast = one[1], two[1]
     return round(slow / fast, 2) if slow and fast else None
 
 

@@ -155,7 +155,7 @@ def _ladder(found: Figures) -> Iterator[str]:
         row = (said, _spread(each["seconds_to"]["0.95"]), _spread(each["seconds"]))
         row += (_spread(each["trained"]), _spread(each["share"], 100, " %"))
         row += (f"{each['came_to_95']} of {found['seeds']}",)
-        rows.append((*row, "" if less is None else f"{less:.1f}"))
+        rows.append((*row, _times(less)))
     head = (
         "trained",
         "seconds to 95 %",
@@ -166,7 +166,7 @@ def _ladder(found: Figures) -> Iterator[str]:
         "times less",
     )
     yield _markdown(head, rows)
-    known = [each for each in found.get("resampled", []) if each["rows"] and each["times_less"]]
+    known = [each for each in found.get("resampled", []) if each["rows"]]
     if known:
         yield (
             "A simulation of more operators, drawn with replacement from these by every seed anew, "
@@ -180,11 +180,15 @@ def _ladder(found: Figures) -> Iterator[str]:
                 str(each["rows"]),
                 *(_spread(spent[name]) for name in ("all_random", "ladder")),
                 f"{each['came_to_95']} of {found['seeds']}",
-                f"{each['times_less']:.1f}",
+                _times(each["times_less"]),
             )
             for each, spent in parts
         ]
         yield _markdown((*head, "times less"), rows)
+
+
+def _times(less: float | None) -> str:
+    return "" if less is None else f"{less:.1f}"
 
 
 def _spread(quartiles: Sequence[float | None], scale: float = 1.0, unit: str = "") -> str:

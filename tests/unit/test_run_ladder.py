@@ -40,6 +40,15 @@ def climb(found: Climb, number: int, *accuracies: float, ratio: float = 1.5) -> 
     return told
 
 
+def fitted(found: Climb, *candidates: tuple[float, float]) -> list[Outcome | None]:
+    """Judge new candidates of a batch, by score and ratio; return what became of them."""
+    told = []
+    for number, (score, ratio) in enumerate(candidates):
+        assert found.advance() is None
+        told.append(found.judge(number, "fit", scored(score, ratio)))
+    return told
+
+
 def gone(told: Outcome | None) -> list[str]:
     """Return the rungs that a candidate was judged on."""
     return list(getattr(told, "extra", {}).get("rungs", RUNGS[:-1]))
@@ -70,9 +79,7 @@ def test_doubt_gets_what_is_nearly_good_enough_to_the_next_rung() -> None:
 
 def test_a_batch_is_looked_at_before_the_best_of_it_climbs() -> None:
     found = Climb(REWARD, 0.01, batch=3)
-    for number, (score, ratio) in enumerate([(0.7, 1.5), (0.9, 3.0), (0.8, 2.0)]):
-        assert found.advance() is None
-        assert found.judge(number, "fit", scored(score, ratio)) is None
+    assert fitted(found, (0.7, 1.5), (0.9, 3.0), (0.8, 2.0)) == [None] * 3
     assert found.advance() == (1, "short")
     assert found.judge(1, "short", scored(0.65)) is None
     assert found.advance() == (1, "long")
@@ -85,9 +92,7 @@ def test_a_batch_is_looked_at_before_the_best_of_it_climbs() -> None:
 
 def test_of_what_climbs_it_is_believed_that_it_reaches_its_estimate() -> None:
     found = Climb(REWARD, 0.01, batch=3)
-    for number, (score, ratio) in enumerate([(0.9, 2.0), (0.75, 1.4), (0.8, 4.0)]):
-        assert found.advance() is None
-        assert found.judge(number, "fit", scored(score, ratio)) is None
+    assert fitted(found, (0.9, 2.0), (0.75, 1.4), (0.8, 4.0)) == [None] * 3
     assert found.advance() == (2, "short")
     assert found.advance() == (0, "short")
     assert found.advance() is None and found.advance(more=False) is None  # 0 is better than 1
@@ -98,9 +103,7 @@ def test_of_what_climbs_it_is_believed_that_it_reaches_its_estimate() -> None:
 
 def test_a_batch_is_over_when_nobody_climbs_any_more() -> None:
     found = Climb(REWARD, 0.01, batch=2)
-    for number, (score, ratio) in enumerate([(0.9, 2.0), (0.1, 1.2)]):
-        assert found.advance() is None
-        found.judge(number, "fit", scored(score, ratio))
+    fitted(found, (0.9, 2.0), (0.1, 1.2))
     assert found.advance() == (0, "short")
     assert found.advance() is None  # another process looks at a new one meanwhile
     assert found.judge(0, "short", scored(0.65)) is None
@@ -178,10 +181,10 @@ def test_what_goes_wrong_ends_the_climb() -> None:
 def test_those_given_up_count_as_what_they_would_reach() -> None:
     found = Climb(REWARD, 0.0)
     assert found.estimate("fit", 0.8) == pytest.approx(0.7 - 0.25 * 0.2)  # what is thought of it
-    for number in range(40):
-        value = 0.1 + 0.01 * number
+    for number in range(100):
+        value = 0.1 + 0.004 * number
         climb(found, number, value, value + 0.1, 0.45 + 0.5 * value, ratio=2.0)
-    assert found.estimate("fit", 0.2) == pytest.approx(0.55, abs=0.02)
+    assert found.estimate("fit", 0.2) == pytest.approx(0.55, abs=0.01)
     assert found.estimate("short", 0.3) == pytest.approx(0.55, abs=0.01)
     assert 0.9 < found.estimate("fit", 5.0) <= 1.0
     found.least_gain = 0.5

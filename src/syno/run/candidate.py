@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from syno.ir.errors import DataError
-from syno.run.ladder import Rung
+from syno.run.ladder import Rung, explained
 from syno.run.quiet import quiet, wait_for_quiet
 from syno.search.outcome import Failed, Outcome, Pruned, Scored
 
@@ -75,7 +75,9 @@ def evaluate(task: Task) -> Outcome:
         return Scored(0.0, ratio, flops, count_parameters(network), extra)
     if task.rung != "scratch":  # what all candidates share is no part of the price of one
         shared = _ladder_of(task)
-        _ = shared.captured, (None if task.rung == "fit" else shared.tutor)
+        _ = shared.captured
+        if task.rung != "fit":
+            _ = shared.tutor
     start = time.process_time()
     try:
         accuracy, training = _judged(task, network)
@@ -112,7 +114,7 @@ def _judged(task: Task, network: nn.Module) -> tuple[float, dict[str, Any]]:
     assignment = ladder.everywhere(parse(task.operator)) if task.operator else {}
     if task.rung == "fit":
         found = ladder.sampled(assignment, seed=task.seed)
-        return max(1.0 - found.residual, 0.0), found.to_dict()
+        return explained(found.residual), found.to_dict()
     fitted = ladder.fitted(assignment, seed=task.seed)
     if task.rung == "short":
         result = ladder.short(fitted.network, **options)

@@ -120,7 +120,8 @@ class Climb:
         if more and patient and self.fitted < self.batch:
             return None
         if not self.waiting:
-            self.fitted = self.fitted if self._climbing else 0  # who climbs may wait again
+            if not self._climbing:  # who climbs may wait again
+                self.fitted = 0
             return None
         believed = [*self._front, *self._climbing.values()]
         gains = {number: self._gain(number, believed) for number in self.waiting}
@@ -238,6 +239,11 @@ TITLES: Mapping[str, str] = {
     "short": "short training",
     "long": "long training",
 }
+
+
+def explained(residual: float) -> float:
+    """Return the score at `fit` of a relative residual: 1 is all of a layer, 0 a constant."""
+    return max(1.0 - residual, 0.0)
 
 
 def after(rung: Rung) -> Rung:

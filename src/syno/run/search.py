@@ -71,7 +71,7 @@ class Search:
         self.evaluator = evaluator
         self.preparer = preparer
         self.climb: Climb | None = None
-        self.climbing: dict[int, Operator] = {}
+        self.waiting: dict[int, Operator] = {}
         self.start = self.begun = self.batch_begun = time.monotonic()
         recipe = long_recipe(settings.data) if settings.ladder else recipe_for(settings.data)
         if settings.epochs is not None:
@@ -227,7 +227,7 @@ class Search:
 
     def _ask_and_tell(self, study: Study, pool: Executor) -> None:
         strategy = self._strategy(study)
-        self.climbing.clear()
+        self.waiting.clear()
         self.begun = self.batch_begun = time.monotonic()
         while True:
             self._fill(study, pool, strategy)
@@ -235,17 +235,17 @@ class Search:
             if found is None:
                 if pool.flying:
                     self.ended = "time"
-                for number in [*(key[0] for key in pool.abandon()), *self.climbing]:
+                for number in [*(key[0] for key in pool.abandon()), *self.waiting]:
                     study.abandon(number)
                 return
             (number, operator, rung), outcome = found
             told = self.climb.judge(number, rung, outcome) if self.climb else outcome
-            if told is None and self.climb:
-                self.climbing[number] = operator
+            if told is not None:
+                self._tell(study, strategy, number, operator, told)
+            elif self.climb:
+                self.waiting[number] = operator
                 text = f"#{number} {self.climb.said(number)}  {str(operator).splitlines()[-1]}"
                 self.listen(Event("ladder", text, self._share()))
-            elif told is not None:
-                self._tell(study, strategy, number, operator, told)
 
     def _fill(self, study: Study, pool: Executor, strategy: Strategy) -> None:
         """Give every free worker a candidate, as long as there are any to be had."""
@@ -282,13 +282,13 @@ class Search:
         if self.climb is None:
             return None
         for number, outcome in self.climb.give_up().items():
-            self._tell(study, strategy, number, self.climbing.pop(number), outcome)
+            self._tell(study, strategy, number, self.waiting.pop(number), outcome)
         chosen = self.climb.advance(more, patient=self._patient())
         if chosen is None:
             if not self.climb.fitted:
                 self.batch_begun = time.monotonic()
             return None
-        return chosen[0], self.climbing.pop(chosen[0]), chosen[1]
+        return chosen[0], self.waiting.pop(chosen[0]), chosen[1]
 
     def _patient(self) -> bool:
         """Tell whether there is time to look at a whole batch before any of it climbs.

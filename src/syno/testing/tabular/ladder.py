@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from syno.run.ladder import RUNGS, Climb, Rung
+from syno.run.ladder import RUNGS, Climb, Rung, explained
 from syno.search.outcome import Scored
 from syno.testing.tabular.front import Front
 from syno.testing.tabular.table import Row
 
 SCORES: Mapping[Rung, tuple[str, Callable[[float], float]]] = {
-    "fit": ("sample_residual", lambda residual: max(1.0 - residual, 0.0)),
+    "fit": ("sample_residual", explained),
     "short": ("short_accuracy", float),
     "long": ("long_accuracy", float),
 }
