@@ -16,22 +16,47 @@ training, which is kept for all searches, and what was being judged when a searc
 `to_what_full_found` those until the share of what the full search found by itself. `--out FILE`
 keeps both searches: each judgement in its order, (seconds, hypervolume, trained) so far. Prints one
 JSON object as its last line.
+
+Two searches come upon different candidates, and that is chance. `--same FOLDER` leaves it out: a
+table of the candidates of the full search with their fits and short trainings, which
+`bench/tabular_build.py --study full.db --folder FOLDER --rungs sample fit` makes. The figures
+`same_candidates` are the seconds until the share of the hypervolume of these candidates, each
+trained for long or led by a ladder, in the order in which the search asked for them and in random
+orders (three quartiles). A ladder in small batches fits no more than a quarter of them before one
+climbs.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any
 
+from search import quartiles
+
 from syno.ir.files import write_atomically
+from syno.run.ladder import Climb
+from syno.run.settings import SearchSettings
 from syno.run.study import Record, Study, read_study
 from syno.search.front import Point, hypervolume, point
 from syno.search.outcome import Scored
 from syno.search.reward import Reward
+from syno.testing.tabular import (
+    NEEDED,
+    Front,
+    Row,
+    Table,
+    Trained,
+    climb,
+    read_table,
+    seconds_to,
+    train_all,
+)
 
 
 @dataclass(frozen=True)
@@ -110,6 +135,41 @@ def compare(studies: Mapping[str, Study], share: float) -> dict[str, Any]:
     return {"figures": found, "curves": curves}
 
 
+def same_candidates(table: Table, share: float, seeds: int) -> dict[str, Any]:
+    """Return what the candidates of one search cost, all trained for long or led by a ladder."""
+    rows = table.with_all("flops", "parameters", "ratio", *NEEDED)
+    front = Front(table.original("long_accuracy"))
+    reward, least = Reward(front.baseline), share * front.covered(rows)
+
+    quarter = max(len(rows) // 4, 1)
+    make = partial(Climb, reward, SearchSettings.least_gain)
+    ways: dict[str, Callable[[Sequence[Row]], Trained]] = {
+        "full": train_all,
+        "ladder": lambda order: climb(order, make()),
+        "ladder_in_small_batches": lambda order: climb(order, make(batch=quarter)),
+    }
+    shuffled = [Random(seed).sample(rows, len(rows)) for seed in range(seeds)]
+    found: dict[str, Any] = {"candidates": len(rows), "hypervolume": round(least / share, 5)}
+    for name, orders in {"as_asked": [rows], "random_orders": shuffled}.items():
+        runs = {way: [run(order) for order in orders] for way, run in ways.items()}
+        found[name] = {way: _spent(each, front, least) for way, each in runs.items()}
+        for way in list(ways)[1:]:
+            middles = (found[name][each]["seconds_to_share"][1] for each in ("full", way))
+            found[name][way]["times_less"] = _times(*middles)
+    return found
+
+
+def _spent(runs: Iterable[Trained], front: Front, least: float) -> dict[str, Any]:
+    known = list(runs)
+    times = [seconds_to(each.events, front, least) for each in known]
+    return {
+        "seconds_to_share": [_rounded(each) for each in quartiles(times)],
+        "came_to_share": sum(each is not None for each in times),
+        "seconds": [_rounded(each) for each in quartiles([each.seconds for each in known])],
+        "trained": quartiles([len(each.events) for each in known]),
+    }
+
+
 def keep(file: Path, study: Study, found: Mapping[str, Any]) -> None:
     """Write what was asked in `study`, the figures, and the curves of both searches."""
     asked = study.noted("question") or {}
@@ -139,11 +199,16 @@ def main() -> None:
     parser.add_argument("--full", type=Path, required=True, help="study of a search without ladder")
     parser.add_argument("--ladder", type=Path, required=True, help="study of a search with one")
     parser.add_argument("--share", type=float, default=0.95)
+    parser.add_argument("--same", type=Path, help="table of the candidates of the full search")
+    parser.add_argument("--seeds", type=int, default=20, help="random orders of these")
     parser.add_argument("--out", type=Path, help="file to keep the figures and curves in")
     parser.add_argument("--json", action="store_true", help="print nothing but JSON")
     chosen = parser.parse_args()
     studies = {"full": read_study(chosen.full), "ladder": read_study(chosen.ladder)}
     both = compare(studies, chosen.share)
+    if chosen.same is not None:
+        table = read_table(chosen.same / "operators.csv")
+        both["figures"]["same_candidates"] = same_candidates(table, chosen.share, chosen.seeds)
     if chosen.out is not None:
         keep(chosen.out, studies["full"], both)
     found = both["figures"]

@@ -12,6 +12,13 @@ random from the space that a search of ResNet-20 on CIFAR-10 sees. The rungs:
 - `ratio`: latency compiled by Inductor, one thread, batch 1, beside the original; trainings wait
   meanwhile.
 
+With `--study`, the operators are those that a real search trained, in the order in which it asked
+for them; latency and long training are taken from there. It is a study of `syno search --ladder
+--least-gain 0`, which trains all for long; give it a `--folder` of its own:
+
+    python bench/tabular_build.py --study full.db --folder docs/results/tabular/searched \
+        --rungs sample fit --workers 1
+
 `--first` restricts all of them to the first so many operators, `--least-ratio 1.05` to those which
 a search would train. Seconds are those of the processor, one thread, so that what else the machine
 does is left out. Writes docs/results/tabular: in operators.csv one row an operator, in table.json
@@ -41,6 +48,7 @@ from syno.run.executor import Executor
 from syno.run.quiet import quiet, wait_for_quiet
 from syno.run.search import question
 from syno.run.settings import ProcessLimits
+from syno.run.study import read_study
 from syno.search.outcome import Outcome, Scored
 from syno.space.space import SynthesisSpace
 
@@ -105,6 +113,34 @@ def drawn(count: int, seed: int) -> list[Operator]:
         if operator is not None and _affordable(operator):
             found[operator] = None
     return list(found)
+
+
+def searched(file: Path) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """Return rows and baseline of what a search trained for long, in the order it asked for."""
+    study = read_study(file)
+    known = [(record.operator, record.outcome) for record in study.records()]
+    trained = {text: each for text, each in known if isinstance(each, Scored)}
+    if any(set(each.extra.get("rungs", {})) != {"long"} for each in trained.values()):
+        raise SystemExit(f"{file}: not a search with --ladder --least-gain 0: not all are trained.")
+    original = study.noted("baseline")
+    rows = {text: {"operator": text, **_searched_cells(each)} for text, each in trained.items()}
+    baseline = {
+        "ratio": 1.0,
+        "long_accuracy": original["accuracy"],
+        "long_seconds": round(original["extra"]["seconds"], 1),
+    }
+    return rows, baseline
+
+
+def _searched_cells(outcome: Scored) -> dict[str, Any]:
+    latency, long = outcome.extra["latency"], outcome.extra["rungs"]["long"]
+    return {
+        "flops": outcome.flops,
+        "parameters": outcome.parameters,
+        **{name: round(latency[name], 4) for name in ("ratio", "ratio_low", "ratio_high")},
+        "long_accuracy": outcome.accuracy,
+        "long_seconds": round(long["seconds"], 1),
+    }
 
 
 def _affordable(operator: Operator) -> bool:
@@ -275,6 +311,11 @@ class Table:
         row.update(cells)
         self.write()
 
+    def enter(self, rows: Mapping[str, Mapping[str, Any]], baseline: Mapping[str, Any]) -> None:
+        """Take over measurements from elsewhere; cells that are filled already stay beside them."""
+        self.rows = {text: {**self.rows.get(text, {}), **cells} for text, cells in rows.items()}
+        self.about["baseline"].update(baseline)
+
     def write(self) -> None:
         """Write both files, each in one piece."""
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -299,7 +340,7 @@ class Table:
         return found if column in self.about["baseline"] else [None, *found]
 
 
-def describe(table: Table, seed: int) -> None:
+def describe(table: Table, seed: int, study: Path | None) -> None:
     """Say in table.json how the rows were made."""
     from syno.evaluate.fidelities import LadderSettings
     from syno.evaluate.teacher import TEACHER_RECIPES
@@ -307,11 +348,10 @@ def describe(table: Table, seed: int) -> None:
     table.about.update(
         {
             **circumstances(),
-            "command": "python bench/tabular_build.py",
+            "command": "python bench/tabular_build.py" + (" --study FILE" if study else ""),
             "model": MODEL,
             "data": DATA,
-            "seed": seed,
-            "least_flops": LEAST_FLOPS,
+            **({} if study else {"seed": seed, "least_flops": LEAST_FLOPS}),
             "settings": asdict(LadderSettings()),
             "longer_epochs": LONGER_EPOCHS,
             "teacher": asdict(TEACHER_RECIPES[DATA]),
@@ -364,14 +404,19 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=1e6)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=FOLDER)
+    parser.add_argument("--study", type=Path, help="what a search trained, instead of a draw")
     chosen = parser.parse_args()
+    if chosen.study and chosen.folder == FOLDER:
+        parser.error("--study needs a --folder of its own: the table there is drawn at random.")
     end = time.monotonic() + 60 * chosen.minutes
     table = Table(chosen.folder)
-    if len(table.rows) < chosen.operators:
+    if chosen.study:
+        table.enter(*searched(chosen.study))
+    elif len(table.rows) < chosen.operators:
         for operator in drawn(chosen.operators, chosen.seed):
             table.rows.setdefault(str(operator), {"operator": str(operator), **costs(operator)})
-    describe(table, chosen.seed)
-    first = chosen.first or chosen.operators
+    describe(table, chosen.seed, chosen.study)
+    first = chosen.first or len(table.rows)
     missing = {rung: table.missing(rung, first, chosen.least_ratio) for rung in chosen.rungs}
     order: list[str | None] = [None, *table.rows]
     tasks = [(rung, text) for text in order for rung in chosen.rungs if text in missing[rung]]

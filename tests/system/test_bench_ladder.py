@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 
 from syno.run.study import open_study
 from syno.search.outcome import Outcome, Pruned, Scored
+from syno.testing.tabular import COLUMNS, read_table
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -50,9 +52,10 @@ def test_judgements_count_in_the_order_in_which_they_were_known(tmp_path: Path) 
     ]  # fmt: skip
 
 
-def compared(folder: Path) -> dict[str, Any]:
+def compared(folder: Path, *more: str) -> dict[str, Any]:
     command = [sys.executable, "bench/ladder.py", "--full", str(folder / "full.db")]
     command += ["--ladder", str(folder / "ladder.db"), "--json", "--out", str(folder / "kept.json")]
+    command += more
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
@@ -87,3 +90,41 @@ def test_a_search_that_never_comes_so_far_is_not_compared(tmp_path: Path) -> Non
     found = compared(tmp_path)
     assert found["times_less"] is None
     assert found["ladder"]["seconds_to_share"] is None and found["ladder"]["reached"] < 0.95
+
+
+def test_the_same_candidates_are_trained_all_or_climb(tmp_path: Path) -> None:
+    """The best of eight is the sixth that was asked for; the fits tell it from the others."""
+    write(tmp_path / "full.db", [Scored(0.7, 2.0, 1, 1, {"seconds": 100.0})])
+    write(tmp_path / "ladder.db", [Scored(0.7, 2.0, 1, 1, {"seconds": 100.0})])
+    table(tmp_path / "same", best=5, of=8)
+    found = compared(tmp_path, "--same", str(tmp_path / "same"))["same_candidates"]
+    assert found["candidates"] == 8
+    asked = found["as_asked"]
+    assert asked["full"]["seconds_to_share"] == [600.0] * 3
+    assert asked["full"]["trained"] == [8.0] * 3 and asked["full"]["seconds"] == [800.0] * 3
+    assert asked["ladder"]["seconds_to_share"] == [8 * 1.0 + 2.0 + 3.0 + 100.0] * 3
+    assert asked["ladder"]["times_less"] == round(600 / 113, 2)
+    in_pairs = asked["ladder_in_small_batches"]  # the last pair is not fitted before
+    assert in_pairs["seconds_to_share"] == [6 * 1.0 + 2.0 + 3.0 + 100.0] * 3
+    drawn = found["random_orders"]
+    assert drawn["full"]["came_to_share"] == drawn["ladder"]["came_to_share"] == 20
+    assert drawn["ladder"]["seconds_to_share"] == [113.0] * 3
+    low, middle, high = drawn["full"]["seconds_to_share"]
+    assert 100.0 <= low < middle < high <= 800.0
+
+
+def table(folder: Path, best: int, of: int) -> None:
+    """Write a table of measured operators with other figures: one is better in every column."""
+    measured = read_table(ROOT / "docs/results/tabular/operators.csv").rows[:of]
+    costs = {"flops": 1, "parameters": 1, "ratio": 2.0, "sample_seconds": 1.0, "fit_seconds": 2.0}
+    costs |= {"short_seconds": 3.0, "long_seconds": 100.0}
+    folder.mkdir()
+    (folder / "table.json").write_text('{"baseline": {"long_accuracy": 0.8}}')
+    with (folder / "operators.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, ["operator", *COLUMNS, "failure"], restval="")
+        writer.writeheader()
+        for number, row in enumerate(measured):
+            good = {"sample_residual": 0.1, "short_accuracy": 0.78, "long_accuracy": 0.8}
+            poor = {"sample_residual": 0.8, "short_accuracy": 0.6, "long_accuracy": 0.66}
+            cells = {**costs, **(good if number == best else poor)}
+            writer.writerow({"operator": str(row.operator), **cells})

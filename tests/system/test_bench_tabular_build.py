@@ -16,7 +16,8 @@ from syno.evaluate import teacher as teachers
 from syno.evaluate.fidelities import LadderSettings
 from syno.evaluate.fit import FitSettings
 from syno.evaluate.recipes import RECIPES
-from syno.search.outcome import Failed
+from syno.run.study import open_study
+from syno.search.outcome import Failed, Outcome, Pruned, Scored
 from syno.testing.tabular import COLUMNS
 from syno.zoo.named import NAMED
 
@@ -64,6 +65,42 @@ def test_a_builder_that_always_fails_stops(
     with pytest.raises(SystemExit, match="ratio failed 4 times in a row"):
         bench.run(table, tasks, 1, float("inf"))
     assert [row.get("failure", "") != "" for row in table.rows.values()] == [True] * 3 + [False] * 6
+
+
+def trained(accuracy: float, **rungs: dict[str, float]) -> Scored:
+    latency = {"ratio": 1.23456, "ratio_low": 1.2, "ratio_high": 1.3}
+    return Scored(accuracy, 1.23456, 7, 8, {"latency": latency, "rungs": rungs})
+
+
+def study(file: Path, *outcomes: Outcome) -> Path:
+    made = open_study(file, {"model": "m"})
+    made.note("baseline", {"accuracy": 0.8, "extra": {"seconds": 90.04}})
+    for number, outcome in enumerate(outcomes):
+        made.finish(made.begin(f"operator {number}"), outcome)
+    made.close()
+    return file
+
+
+def test_what_a_search_trained_makes_the_rows(bench: ModuleType, tmp_path: Path) -> None:
+    long = {"score": 0.7, "seconds": 123.45}
+    file = study(tmp_path / "full.db", Pruned("slow"), trained(0.7, long=long), Failed("error", ""))
+    rows, baseline = bench.searched(file)
+    cells = {"operator": "operator 1", "flops": 7, "parameters": 8, "ratio": 1.2346}
+    cells |= {"ratio_low": 1.2, "ratio_high": 1.3, "long_accuracy": 0.7, "long_seconds": 123.5}
+    assert rows == {"operator 1": cells} and cells.keys() <= set(bench.COLUMNS)
+    assert baseline == {"ratio": 1.0, "long_accuracy": 0.8, "long_seconds": 90.0}
+    table = bench.Table(tmp_path)
+    table.rows = {"operator 1": {"short_accuracy": 0.6, "long_accuracy": 0.5}, "elsewhere": {}}
+    table.enter(rows, baseline)
+    assert table.rows == {"operator 1": {"short_accuracy": 0.6, **cells}}
+
+
+def test_a_search_in_which_some_were_not_trained_makes_no_rows(
+    bench: ModuleType, tmp_path: Path
+) -> None:
+    climbed = trained(0.7, fit={"seconds": 1.0}, long={"seconds": 100.0})
+    with pytest.raises(SystemExit, match="--least-gain 0"):
+        bench.searched(study(tmp_path / "ladder.db", climbed))
 
 
 class Failing:
