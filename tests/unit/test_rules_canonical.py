@@ -48,6 +48,14 @@ SAME = {
         "[C_in/s, s, H] -> [C_out, H]\ny[o,h] = sum[c:C_in] x[c//s, c%s, h] * w1[o,c]",
         "[C_in/s, s, H] -> [C_out, H]\ny[o,h] = sum[c:C_in/s, a:s] x[c, a, h] * w1[o,c,a]",
     ),
+    "a sum of which a weight sees the high digit is two": (
+        _ROWS + "sum[c:C_in] x[t, c] * w1[o,c // s] * w2[c]",
+        _ROWS + "sum[c:C_in/s, a:s] x[t, c*s + a] * w1[o,c] * w2[c,a]",
+    ),
+    "a sum of which a weight sees the low digit is two": (
+        _ROWS + "sum[c:C_in] x[t, c] * w1[o,c % s] * w2[c]",
+        _ROWS + "sum[c:C_in/s, a:s] x[t, c*s + a] * w1[o,a] * w2[c,a]",
+    ),
     "a sum that was shifted is renumbered": (
         _LINE + "sum[c:C_in] x[(c + 3) % C_in, h] * w1[o,c]",
         _LINE + "sum[c:C_in] x[c, h] * w1[o,c]",

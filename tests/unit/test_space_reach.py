@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 
 import pytest
 from fitting import FITTING
 
 from syno.ir.errors import OperatorError
+from syno.ir.parser import parse
 from syno.search.protocol import Setting
 from syno.search.random_search import RandomSearch
 from syno.space.networks import convolution_spec
@@ -19,6 +21,7 @@ from syno.zoo.named import NAMED, named
 
 RARE = {"paper-operator-1", "paper-operator-2"}  # ten steps and more, among very many others
 ASKS = 60
+DRAWN = 400
 
 
 def space_of(name: str) -> SynthesisSpace:
@@ -38,6 +41,30 @@ def test_it_is_reached_by_legal_moves(name: str) -> None:
         state = space.apply(state, move)
     assert space.result(state) is op
     assert space.trace(op) == path_to(space, op)
+
+
+@pytest.mark.parametrize("digit", ["c // s", "c % s"])
+def test_another_spelling_is_reached_as_its_canonical_form(digit: str) -> None:
+    """No prune lets a sum be cut before a weight has seen it; sums over its digits are allowed."""
+    spec = convolution_spec([{"C_in": 16, "C_out": 16, "H": 8, "W": 8}])
+    space = SynthesisSpace(spec)
+    image = "x[n, c, h + a - k//2, w + b - k//2]"
+    text = f"sum[c:C_in, a:k, b:k] {image} * w1[o,{digit},b] * w2[c,a]"
+    op = parse(f"[N, C_in, H, W] -> [N, C_out, H, W]\ny[n,o,h,w] = {text}")
+    state = space.root()
+    for move in space.trace(op):
+        state = space.apply(state, move)
+    assert space.result(state) is space.form(op) is not op
+    assert space.trace(space.form(op)) == space.trace(op)
+
+
+def test_what_is_drawn_is_canonical_and_reached_by_moves() -> None:
+    sizes = [{"C_in": 16, "C_out": 16, "H": 8, "W": 8}, {"C_in": 16, "C_out": 32, "H": 8, "W": 8}]
+    space, rng = SynthesisSpace(convolution_spec(sizes), by_length=True), Random(0)
+    ends = [space.roll_out(space.root(), rng) for _ in range(DRAWN)]
+    found = {space.result(each[-1]) for each in ends if each} - {None}
+    assert len(found) > DRAWN / 4
+    assert [str(op) for op in found if space.form(op) is not op or not space.trace(op)] == []
 
 
 @pytest.mark.parametrize("name", NAMED)

@@ -32,6 +32,14 @@ OF_SUMS: tuple[Rule, ...] = (
         seen="r as a whole, or its digits",
     ),
     Rule(
+        "digit of reduction",
+        "x[r] * w1[o, r // B] * w2[r]",
+        "x[ra*B + rb] * w1[o,ra] * w2[ra,rb]",
+        {"r": "B*C", "ra": "C", "rb": "B"},
+        "a sum over r is a sum over its two digits",
+        seen="r as a whole, or its digits",
+    ),
+    Rule(
         "twin reductions",
         "x[ra*B + rb] * w1[o,ra,rb]",
         "x[r] * w1[o,r]",

@@ -41,6 +41,7 @@ class Sums:
         self._steps: tuple[tuple[str, Callable[[Sum, _Occurrences], Iterator[Sum]]], ...] = (
             ("shift of reduction", self._unshifted),
             ("merge of reduction", self._cut),
+            ("digit of reduction", self._cut_for_weights),
             ("twin reductions", self._twins),
             ("twin ranks", self._ranks),
             ("shift under a summed high part", self._carried),
@@ -120,6 +121,18 @@ class Sums:
                 pair = reduce(_FRESH, r.size / digit), reduce(_FRESH + 1, digit)
                 made = self._replaced(now, {r: split(*pair)})
                 if _weight(made)[0] < _weight(now)[0]:
+                    yield self._plain(made)
+
+    def _cut_for_weights(self, now: Sum, occurrences: _Occurrences) -> Iterator[Sum]:
+        """A reduction of which a weight sees one digit alone is cut there, also where x is not."""
+        for r in occurrences.reductions:
+            parts = (node for node in occurrences.parents[r] if node is not None)
+            cut = [node for node in parts if node.op in ("quotient", "remainder")]
+            lows = {n.size if n.op == "remainder" else r.size / n.size for n in cut}
+            for low in sorted(lows):
+                pair = reduce(_FRESH, r.size / low), reduce(_FRESH + 1, low)
+                made = self._replaced(now, {r: split(*pair)})
+                if _weight(made)[0] <= _weight(now)[0] and _parts(made) < _parts(now):
                     yield self._plain(made)
 
     def _twins(self, now: Sum, occurrences: _Occurrences) -> Iterator[Sum]:
@@ -347,6 +360,12 @@ def _together(index: Index, parts: Index, whole: Coord) -> Index:
 def _weight(now: Sum) -> tuple[int, int]:
     weights = [weight_of(top) for top in _tops(now)]
     return sum(each[0] for each in weights), sum(each[1] for each in weights)
+
+
+def _parts(now: Sum) -> int:
+    """Return how many quotients and remainders there are."""
+    nodes = (node for top in _tops(now) for node in top.walk())
+    return sum(node.op in ("quotient", "remainder") for node in nodes)
 
 
 def _mark(leaf: Coord, now: Sum) -> tuple[str, ...]:

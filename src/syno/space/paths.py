@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import permutations
 from typing import TYPE_CHECKING
 
 from syno.ir.coord import Coord, split
@@ -19,13 +21,27 @@ if TYPE_CHECKING:
 def path_to(space: SynthesisSpace, op: Operator) -> list[Move]:
     """Return legal moves of `space` from its root to `op`, or to its canonical form.
 
-    Raises OperatorError naming the first step that the space does not allow.
+    Weights are met in the order of the operator where that is allowed, else in another one. Raises
+    OperatorError naming the first step that the space does not allow in the first order.
     """
     if (op.input, op.output) != (space.spec.input_sizes, space.spec.output_sizes):
         raise OperatorError(f"The spec {space.spec.name} asks for other shapes than: {op}")
-    state, found = space.root(), []
+    target = space.form(op)
+    refused: list[OperatorError] = []
+    for spelled in dict.fromkeys((op, target)):
+        for through in _orders(spelled):
+            try:
+                return _walk(space, through, target)
+            except OperatorError as problem:
+                refused.append(problem)
+    raise refused[0]
+
+
+def _walk(space: SynthesisSpace, through: Sequence[Step], op: Operator) -> list[Move]:
+    """Return the moves that are these steps, and the one that ends them in `op`."""
+    state, found = space.root(), list[Move]()
     names = {leaf: leaf for leaf in state.coords}
-    for step in _binary(steps(op)):
+    for step in through:
         move = _as_move(step, state, names, space)
         if not space.offers(state, move):
             raise OperatorError(f"The spec {space.spec.name} does not allow {move}.\n  in: {op}")
@@ -37,11 +53,32 @@ def path_to(space: SynthesisSpace, op: Operator) -> list[Move]:
             called |= dict(zip(step.yields, made(move), strict=True))
         state, moved = space.follow(state, move)
         names = {wanted: moved[name] for wanted, name in called.items()}
-    target = space.form(op)
     for move in space.finishing(state):
-        if space.apply(state, move).operator is target and space.allows(state, move):
+        if space.apply(state, move).operator is op and space.allows(state, move):
             return [*found, move]
     raise OperatorError(f"The steps end elsewhere than in the operator.\n  in: {op}")
+
+
+def _orders(op: Operator) -> Iterator[tuple[Step, ...]]:
+    """Yield the steps of an operator with its weights in every order, first in its own."""
+    found = list(_binary(steps(op)))
+    places = [place for place, step in enumerate(found) if step.primitive == "contract"]
+    for order in permutations(places):
+        moved = list(found)
+        for place, source in zip(places, order, strict=True):
+            moved[place] = found[source]
+        yield tuple(_keeping(moved, op))
+
+
+def _keeping(found: Sequence[Step], op: Operator) -> Iterator[Step]:
+    """Yield the steps; a weight keeps what it sees where that is needed later."""
+    for place, step in enumerate(found):
+        if step.primitive == "contract":
+            later = {coord for each in found[place + 1 :] for coord in each.consumes}
+            kept = tuple(c for c in step.consumes if c in later or c in op.data)
+            yield replace(step, yields=kept)
+        else:
+            yield step
 
 
 def _binary(found: tuple[Step, ...]) -> Iterator[Step]:
@@ -66,6 +103,8 @@ def _as_move(step: Step, state: State, names: dict[Coord, Coord], space: Synthes
         if move is None:
             raise SpecError(f"The spec {space.spec.name} has no reduction of size {wanted}.")
         return move
+    if not all(coord in names for coord in step.consumes):
+        raise OperatorError(f"What {step} consumes is not there yet.")
     renamed = tuple(names[coord] for coord in step.consumes)
     if step.primitive == "contract":
         operands = tuple(sorted(renamed, key=lambda coord: coord.key))
