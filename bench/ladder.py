@@ -22,17 +22,15 @@ table of the candidates of the full search with their fits and short trainings, 
 `bench/tabular_build.py --study full.db --folder FOLDER --rungs sample fit` makes. The figures
 `same_candidates` are the seconds until the share of the hypervolume of these candidates, each
 trained for long or led by a ladder, in the order in which the search asked for them and in random
-orders (three quartiles). A ladder in small batches fits no more than a quarter of them before one
-climbs.
+orders (three quartiles).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -141,21 +139,16 @@ def same_candidates(table: Table, share: float, seeds: int) -> dict[str, Any]:
     front = Front(table.original("long_accuracy"))
     reward, least = Reward(front.baseline), share * front.covered(rows)
 
-    quarter = max(len(rows) // 4, 1)
-    make = partial(Climb, reward, SearchSettings.least_gain)
-    ways: dict[str, Callable[[Sequence[Row]], Trained]] = {
-        "full": train_all,
-        "ladder": lambda order: climb(order, make()),
-        "ladder_in_small_batches": lambda order: climb(order, make(batch=quarter)),
-    }
+    def ladder(order: Sequence[Row]) -> Trained:
+        return climb(order, Climb(reward, SearchSettings.least_gain))
+
     shuffled = [Random(seed).sample(rows, len(rows)) for seed in range(seeds)]
     found: dict[str, Any] = {"candidates": len(rows), "hypervolume": round(least / share, 5)}
     for name, orders in {"as_asked": [rows], "random_orders": shuffled}.items():
-        runs = {way: [run(order) for order in orders] for way, run in ways.items()}
-        found[name] = {way: _spent(each, front, least) for way, each in runs.items()}
-        for way in list(ways)[1:]:
-            middles = (found[name][each]["seconds_to_share"][1] for each in ("full", way))
-            found[name][way]["times_less"] = _times(*middles)
+        ways = {"full": map(train_all, orders), "ladder": map(ladder, orders)}
+        spent = {way: _spent(runs, front, least) for way, runs in ways.items()}
+        middles = (each["seconds_to_share"][1] for each in spent.values())
+        found[name] = {**spent, "times_less": _times(*middles)}
     return found
 
 

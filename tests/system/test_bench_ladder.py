@@ -103,9 +103,7 @@ def test_the_same_candidates_are_trained_all_or_climb(tmp_path: Path) -> None:
     assert asked["full"]["seconds_to_share"] == [600.0] * 3
     assert asked["full"]["trained"] == [8.0] * 3 and asked["full"]["seconds"] == [800.0] * 3
     assert asked["ladder"]["seconds_to_share"] == [8 * 1.0 + 2.0 + 3.0 + 100.0] * 3
-    assert asked["ladder"]["times_less"] == round(600 / 113, 2)
-    in_pairs = asked["ladder_in_small_batches"]  # the last pair is not fitted before
-    assert in_pairs["seconds_to_share"] == [6 * 1.0 + 2.0 + 3.0 + 100.0] * 3
+    assert asked["times_less"] == round(600 / 113, 2)
     drawn = found["random_orders"]
     assert drawn["full"]["came_to_share"] == drawn["ladder"]["came_to_share"] == 20
     assert drawn["ladder"]["seconds_to_share"] == [113.0] * 3
