@@ -414,6 +414,9 @@ def test_rollouts_from_any_state_are_states_of_the_space_within_its_steps() -> N
 
 _DRAWS = """
 from random import Random
+from syno.ir.size import Size
+for name in {before!r}:
+    Size.symbol(name)
 from syno.space.space import SynthesisSpace
 from syno.space.specs import named_spec
 for name in ("conv1d", "conv2d", "resnet18-imagenet"):
@@ -423,9 +426,10 @@ for name in ("conv1d", "conv2d", "resnet18-imagenet"):
 """
 
 
-def drawn_in_a_process(seed: str) -> str:
+def drawn_in_a_process(seed: str, before: str = "") -> str:
+    """Return what is drawn, where the symbols of `before` were met earlier."""
     environment = {**os.environ, "PYTHONHASHSEED": seed}
-    command = [sys.executable, "-c", _DRAWS]
+    command = [sys.executable, "-c", _DRAWS.format(before=before)]
     return subprocess.run(
         command, env=environment, capture_output=True, text=True, check=True
     ).stdout
@@ -435,6 +439,7 @@ def test_the_same_seed_draws_the_same_in_every_process() -> None:
     first = drawn_in_a_process("1")
     assert first.count("->") > 30
     assert drawn_in_a_process("2") == first
+    assert drawn_in_a_process("1", before="skgHZW") == first
 
 
 def test_nothing_is_drawn_where_abstract_states_do_not_apply() -> None:

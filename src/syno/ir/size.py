@@ -22,6 +22,8 @@ _LARGEST_EXPONENT = 255
 _HALF = 1 << (_FIELD_BITS - 1)
 _SHIFT: dict[str, int] = {}
 _SYMBOLS: list[str] = []
+# The usual symbols have the first fields, so that sizes made of them compare alike in all processes.
+_USUAL = "N C_in H W C_out G B O C D K g k s R T L P Q E F M 2 3 5 7".split()
 _INTERNED: dict[int, Size] = {}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
 
@@ -186,6 +188,10 @@ def _field(name: str) -> int:
         _SHIFT[name] = len(_SYMBOLS) * _FIELD_BITS
         _SYMBOLS.append(name)
     return _SHIFT[name]
+
+
+for _name in _USUAL:
+    _field(_name)
 
 
 def _unpack(packed: int) -> dict[str, int]:
