@@ -22,7 +22,7 @@ _LARGEST_EXPONENT = 255
 _HALF = 1 << (_FIELD_BITS - 1)
 _SHIFT: dict[str, int] = {}
 _SYMBOLS: list[str] = []
-# The usual symbols have the first fields, so that sizes made of them compare alike in all processes.
+# The usual symbols have the first fields: sizes made of them compare alike in every process.
 _USUAL = "N C_in H W C_out G B O C D K g k s R T L P Q E F M 2 3 5 7".split()
 _INTERNED: dict[int, Size] = {}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
