@@ -398,7 +398,9 @@ def main() -> None:
     """Read, compute, print."""
     chosen = parsed()
     table = read_table(chosen.folder / "operators.csv")
-    found = figures(table, question(table, chosen.judged_by), chosen)
+    one_search = table.provenance.get("source") == "search"  # what it asked for is no space
+    posed = None if one_search else question(table, chosen.judged_by)
+    found = figures(table, posed, chosen)
     show: Callable[[Figures], str] = json.dumps if chosen.json else lambda f: "\n".join(lines(f))
     print(show(found))
 

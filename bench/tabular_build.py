@@ -345,13 +345,14 @@ def describe(table: Table, seed: int, study: Path | None) -> None:
     from syno.evaluate.fidelities import LadderSettings
     from syno.evaluate.teacher import TEACHER_RECIPES
 
+    drawn_by = {"seed": seed, "least_flops": LEAST_FLOPS}
     table.about.update(
         {
             **circumstances(),
             "command": "python bench/tabular_build.py" + (" --study FILE" if study else ""),
             "model": MODEL,
             "data": DATA,
-            **({} if study else {"seed": seed, "least_flops": LEAST_FLOPS}),
+            **({"source": "search"} if study else {"source": "drawn", **drawn_by}),
             "settings": asdict(LadderSettings()),
             "longer_epochs": LONGER_EPOCHS,
             "teacher": asdict(TEACHER_RECIPES[DATA]),

@@ -55,13 +55,22 @@ def page(table: Table, found: Figures) -> str:
 def _head(table: Table) -> str:
     about = table.provenance
     machine = about.get("machine", {})
+    asked = f"{about.get('model')} on {about.get('data')}"
+    searched = about.get("source") == "search"
+    folder = "docs/results/tabular" + ("/searched" if searched else "")
+    reading = f"--folder {folder} " if searched else ""
+    title = "What one search trained" if searched else "A table of measured operators"
+    rows = (
+        f"trained for long by one search of {asked}, in the order in which it asked for them"
+        if searched
+        else f"drawn at random from the space that a search of {asked} sees"
+    )
     return (
-        "# A table of measured operators\n\n"
-        f"{len(table.rows)} operators, drawn at random from the space that a search of "
-        f"{about.get('model')} on {about.get('data')} sees; each stands at all of its sites. "
-        "Made by `python bench/tabular_build.py` ([settings](table.json); last filled "
+        f"# {title}\n\n"
+        f"{len(table.rows)} operators, {rows}; each stands at all of its sites. "
+        f"Made by `{about.get('command')}` ([settings](table.json); last filled "
         f"{about.get('date', '')[:10]}, {machine.get('processor', 'processor unknown')}, one "
-        "thread); this page by `python bench/tabular.py --out docs/results/tabular`. All "
+        f"thread); this page by `python bench/tabular.py {reading}--out {folder}`. All "
         "figures are in [figures.json](figures.json), all measurements in "
         "[operators.csv](operators.csv)."
     )

@@ -72,3 +72,15 @@ def test_a_table_that_is_hardly_filled_gives_what_it_can(folder: Path, tmp_path:
     found = json.loads(output(tmp_path, "--json", "--out", str(tmp_path)))
     assert found["rows"] == 0 and "strategies" not in found
     assert "0 rows" in output(tmp_path)
+
+
+def test_what_one_search_trained_is_no_space_to_search(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "operators.csv").write_text((folder / "operators.csv").read_text())
+    about = json.loads((folder / "table.json").read_text())
+    (tmp_path / "table.json").write_text(json.dumps({**about, "source": "search"}))
+    found = json.loads(output(tmp_path, "--json", "--out", str(tmp_path)))
+    assert found["rows"] == COUNT and "strategies" not in found
+    assert found["ladder"] == json.loads(output(folder, "--json"))["ladder"]
+    page = (tmp_path / "README.md").read_text()
+    assert page.startswith("# What one search trained") and "## Strategies" not in page
+    assert not (tmp_path / "strategies.svg").exists()
