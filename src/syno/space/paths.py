@@ -22,17 +22,18 @@ def path_to(space: SynthesisSpace, op: Operator) -> list[Move]:
     """Return legal moves of `space` from its root to `op`, or to its canonical form.
 
     Weights are met in the order of the operator where that is allowed, else in another one. Raises
-    OperatorError naming the first step that the space does not allow in the first order.
+    OperatorError, or SpecError for a sum that the spec lacks, naming the first step that the space
+    does not allow in the first order.
     """
     if (op.input, op.output) != (space.spec.input_sizes, space.spec.output_sizes):
         raise OperatorError(f"The spec {space.spec.name} asks for other shapes than: {op}")
     target = space.form(op)
-    refused: list[OperatorError] = []
+    refused: list[OperatorError | SpecError] = []
     for spelled in dict.fromkeys((op, target)):
         for through in _orders(spelled):
             try:
                 return _walk(space, through, target)
-            except OperatorError as problem:
+            except (OperatorError, SpecError) as problem:
                 refused.append(problem)
     raise refused[0]
 
