@@ -14,9 +14,9 @@ ROOT = Path(__file__).parents[2]
 rows = pytest.mark.parametrize("row", found().values(), ids=lambda row: row.name)
 
 
-def test_there_are_ten() -> None:
-    assert len(found()) == 10
-    assert len({row.operator for row in found().values()}) == 10
+def test_there_are_eleven() -> None:
+    assert len(found()) == 11
+    assert len({row.operator for row in found().values()}) == 11
 
 
 @rows
