@@ -102,3 +102,13 @@ def test_what_is_abandoned_gives_its_place_back() -> None:
         assert pool.next_done(0.1) is None
         assert pool.abandon() == ["slow"]
         assert outcome_of(pool, misbehaving.score) == misbehaving.score()
+
+
+def test_the_environment_of_the_caller_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    before = dict(os.environ)
+    with Executor(1, ProcessLimits()), Executor(1, ProcessLimits()):
+        assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+        assert os.environ["OMP_NUM_THREADS"] == "7"
+    assert dict(os.environ) == before

@@ -23,6 +23,7 @@ Sum = tuple[Index, tuple[Index, ...]]
 """Current coordinates in some order, and the weights in their fixed order."""
 
 _FRESH = 1 << 20  # numbers of reductions in the making
+_PARTS = ("quotient", "remainder")
 _ROUNDS = 200  # of one sum: a handful is usual, and the last one gives the same operator as well
 
 
@@ -124,10 +125,12 @@ class Sums:
                     yield self._plain(made)
 
     def _cut_for_weights(self, now: Sum, occurrences: _Occurrences) -> Iterator[Sum]:
-        """A reduction of which a weight sees one digit alone is cut there, also where x is not."""
+        """A reduction of which a weight sees a digit is cut there, where x sees none."""
         for r in occurrences.reductions:
+            if r in occurrences.read_in_digits:
+                continue
             parts = (node for node in occurrences.parents[r] if node is not None)
-            cut = [node for node in parts if node.op in ("quotient", "remainder")]
+            cut = [node for node in parts if node.op in _PARTS]
             lows = {n.size if n.op == "remainder" else r.size / n.size for n in cut}
             for low in sorted(lows):
                 pair = reduce(_FRESH, r.size / low), reduce(_FRESH + 1, low)
@@ -288,6 +291,8 @@ class _Occurrences:
         cut = {node for coord in now[0] for node in coord.walk() if node.op == "remainder"}
         self.of_data = sorted(cut, key=_key)
         self.read = {leaf for coord in now[0] for leaf in coord.leaves()}
+        digits_read = (n for coord in now[0] for n in coord.walk() if n.op in _PARTS)
+        self.read_in_digits = {node.args[0] for node in digits_read}
         self.reductions = sorted(self.parents, key=_key)
 
     def _enter(self, node: Coord, parent: Coord | None) -> None:
@@ -365,7 +370,7 @@ def _weight(now: Sum) -> tuple[int, int]:
 def _parts(now: Sum) -> int:
     """Return how many quotients and remainders there are."""
     nodes = (node for top in _tops(now) for node in top.walk())
-    return sum(node.op in ("quotient", "remainder") for node in nodes)
+    return sum(node.op in _PARTS for node in nodes)
 
 
 def _mark(leaf: Coord, now: Sum) -> tuple[str, ...]:

@@ -62,8 +62,9 @@ class Executor:
     def __init__(self, workers: int, limits: ProcessLimits) -> None:
         self.limits = limits
         self.flying: dict[Future[Outcome], _Flight] = {}
-        for name, value in _ENVIRONMENT.items():
-            os.environ.setdefault(name, value)  # a spawned worker reads them before it imports
+        given = _ENVIRONMENT.items()
+        self._added = {name: value for name, value in given if name not in os.environ}
+        os.environ.update(self._added)  # a spawned worker reads them before it imports
         self._pools: list[ProcessPool | None] = [None] * workers
 
     def __enter__(self) -> Executor:
@@ -115,7 +116,10 @@ class Executor:
         return [flight.key for flight in flights]
 
     def close(self) -> None:
-        """Let idle workers end, which cleans up behind them, and stop the busy ones."""
+        """Let idle workers end, which cleans up behind them, and stop the busy ones.
+
+        The environment of this process is as it was before.
+        """
         busy = {flight.place for flight in self.flying.values()}
         for place, pool in enumerate(self._pools):
             if pool is not None and pool.active and place not in busy:
@@ -123,6 +127,9 @@ class Executor:
                 with contextlib.suppress(TimeoutError):
                     pool.join(_FAREWELL_SECONDS)
             self._stop(place)
+        for name in self._added:
+            os.environ.pop(name, None)
+        self._added = {}
 
     def _pool(self) -> ProcessPool:
         return ProcessPool(
