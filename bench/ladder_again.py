@@ -8,7 +8,7 @@ What a ladder saves is seen best where both searches come upon the same candidat
 `--full` is the study of `syno search --ladder --least-gain 0`, whose model and data are taken over;
 everything is timed, fitted and trained anew. Give it the minutes that the full search had: a batch
 waits for a quarter of them at most. It may be stopped, and the same command goes on. Prints what
-`syno search --json` prints.
+happens, and as its last line what `syno search --json` prints.
 """
 
 from __future__ import annotations

@@ -119,8 +119,7 @@ class Sums:
         """A reduction of which x reads digits is cut into them."""
         for r in occurrences.reductions:
             for digit in sorted(set(_cuts(r, occurrences))):
-                pair = reduce(_FRESH, r.size / digit), reduce(_FRESH + 1, digit)
-                made = self._replaced(now, {r: split(*pair)})
+                made = self._in_digits(now, r, digit)
                 if _weight(made)[0] < _weight(now)[0]:
                     yield self._plain(made)
 
@@ -133,10 +132,14 @@ class Sums:
             cut = [node for node in parts if node.op in _PARTS]
             lows = {n.size if n.op == "remainder" else r.size / n.size for n in cut}
             for low in sorted(lows):
-                pair = reduce(_FRESH, r.size / low), reduce(_FRESH + 1, low)
-                made = self._replaced(now, {r: split(*pair)})
+                made = self._in_digits(now, r, low)
                 if _weight(made)[0] <= _weight(now)[0] and _parts(made) < _parts(now):
                     yield self._plain(made)
+
+    def _in_digits(self, now: Sum, r: Coord, low: Size) -> Sum:
+        """Return a sum with `r` made of two reductions, the lower one of size `low`."""
+        pair = reduce(_FRESH, r.size / low), reduce(_FRESH + 1, low)
+        return self._replaced(now, {r: split(*pair)})
 
     def _twins(self, now: Sum, occurrences: _Occurrences) -> Iterator[Sum]:
         """Reductions that are neighbouring digits, and that no weight tells apart, become one."""
